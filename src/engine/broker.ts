@@ -1,0 +1,69 @@
+// What every engine offers: channels with publications and history. Implemented by `memory/` (served by the primary)
+// and by `redis/`; both pass test/contract/broker.
+import type { ClientInfo, Publication, PublicationDraft, StreamPosition } from '../protocol/publication.ts';
+
+export interface PublishOptions {
+  /** Publications kept; 0 means that the channel has no history and the publication gets no offset. */
+  readonly historySize: number;
+  readonly historyTtlMs: number;
+  /** How long offset and epoch outlive the publications. */
+  readonly historyMetaTtlMs: number;
+  /** The same key in the same channel within `idempotencyTtlMs` returns the first result and delivers nothing. */
+  readonly idempotencyKey?: string | undefined;
+  readonly idempotencyTtlMs?: number | undefined;
+  /** Above 0: dropped when not greater than the last one seen under the same `versionEpoch` (history channels only). */
+  readonly version?: number | undefined;
+  readonly versionEpoch?: string | undefined;
+  /** Hand the previous publication of the stream to the listeners, as the base of a delta. */
+  readonly delta?: boolean | undefined;
+}
+
+export interface PublishResult {
+  /** Offset 0 and an empty epoch in channels without history. */
+  readonly position: StreamPosition;
+  readonly suppressed: false | 'idempotency' | 'version';
+}
+
+export interface HistoryFilter {
+  /** 0: only the position; -1: everything kept. */
+  readonly limit: number;
+  /** Forward: entries with a greater offset. Reverse: entries with a smaller one. The epoch is the caller's to compare. */
+  readonly since?: StreamPosition | undefined;
+  readonly reverse: boolean;
+  readonly historyMetaTtlMs: number;
+}
+
+export interface HistoryResult {
+  readonly publications: readonly Publication[];
+  /** Top of the stream; a stream that did not exist gets its epoch now. */
+  readonly top: StreamPosition;
+}
+
+/** All methods reject with UnavailableError when the engine cannot be reached, within a second. */
+export interface Broker {
+  /**
+   * Resolves when every later publication of the channel will reach the listener. Subscribing twice is harmless.
+   * One subscription a process: the hub counts its subscribers.
+   */
+  subscribe(channel: string): Promise<void>;
+  unsubscribe(channel: string): Promise<void>;
+  publish(channel: string, draft: PublicationDraft, options: PublishOptions): Promise<PublishResult>;
+  publishJoin(channel: string, info: ClientInfo): Promise<void>;
+  publishLeave(channel: string, info: ClientInfo): Promise<void>;
+  history(channel: string, filter: HistoryFilter): Promise<HistoryResult>;
+  /** Drops the publications and keeps the position: offsets go on. */
+  removeHistory(channel: string): Promise<void>;
+}
+
+/** Called for subscribed channels, in the channel's order, never before `subscribe` was called for it. */
+export interface BrokerListener {
+  /**
+   * `epoch` is empty in channels without history. `previous` is the publication before this one, when asked for with
+   * `delta` and still known.
+   */
+  onPublication(channel: string, publication: Publication, epoch: string, previous?: Publication): void;
+  onJoin(channel: string, info: ClientInfo): void;
+  onLeave(channel: string, info: ClientInfo): void;
+  /** Deliveries may have been lost in every channel (the link to the engine broke): positions must be compared. */
+  onInterruption(): void;
+}

@@ -1,0 +1,25 @@
+// Error classes with a stable `code`, for whoever has to decide by kind.
+
+export class HoldfastError extends Error {
+  readonly code: string;
+  constructor(code: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+    this.code = code;
+  }
+}
+
+/** The configuration, a file or a flag is wrong: the message names what, where and what to do. Exit 78 (EX_CONFIG). */
+export class ConfigError extends HoldfastError {
+  static readonly exitCode = 78;
+  constructor(message: string, options?: ErrorOptions) {
+    super('HOLDFAST_CONFIG', message, options);
+  }
+}
+
+/** Something needed is away for now; the same call may succeed later. */
+export class UnavailableError extends HoldfastError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('HOLDFAST_UNAVAILABLE', message, options);
+  }
+}
