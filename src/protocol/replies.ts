@@ -3,13 +3,21 @@ import type { ClientInfo, Publication, StreamPosition } from './publication.ts';
 import type { Command } from './commands.ts';
 import type { ReplyError } from './reply-errors.ts';
 
+/** A publication as one subscriber gets it. */
+export interface DeliveredPublication extends Publication {
+  /** Stands for the payload once deltas are negotiated (§16): a patch, or the whole payload. */
+  readonly delta?: { readonly data: Buffer; readonly isPatch: boolean } | undefined;
+  /** Only on the first publication of a stream whose epoch the subscriber does not know (§12.4). */
+  readonly epoch?: string | undefined;
+}
+
 export interface SubscribeResult {
   /** Seconds until the client must refresh; absent when it need not. */
   readonly ttlS?: number | undefined;
   readonly recoverable?: boolean | undefined;
   readonly positioned?: boolean | undefined;
   readonly position?: StreamPosition | undefined;
-  readonly publications?: readonly Publication[] | undefined;
+  readonly publications?: readonly DeliveredPublication[] | undefined;
   readonly recovered?: boolean | undefined;
   readonly wasRecovering?: boolean | undefined;
   readonly delta?: boolean | undefined;
@@ -57,11 +65,7 @@ export type Push =
   | {
       readonly kind: 'publication';
       readonly channel: string;
-      readonly publication: Publication;
-      /** Replaces the payload: a patch (`isPatch`), or the whole payload for a subscriber that negotiated deltas. */
-      readonly delta?: { readonly data: Buffer; readonly isPatch: boolean } | undefined;
-      /** Only on the first publication of a stream whose epoch the subscriber does not know (§12.4). */
-      readonly epoch?: string | undefined;
+      readonly publication: DeliveredPublication;
     }
   | { readonly kind: 'join'; readonly channel: string; readonly info: ClientInfo }
   | { readonly kind: 'leave'; readonly channel: string; readonly info: ClientInfo }
