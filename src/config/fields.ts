@@ -1,0 +1,88 @@
+// The kinds of options: each has a default in the form a file would give it, and a sentence for the reference page.
+import { z } from 'zod';
+import { DURATION_PATTERN, formatDuration, parseDuration } from './duration.ts';
+
+const DURATION_HINT = 'expected a duration such as "25s", "1m30s" or "720h"';
+
+export const flag = (about: string, initial = false) =>
+  z.boolean().prefault(initial).meta({ description: about });
+
+export const text = (about: string, initial = '') =>
+  z.string().prefault(initial).meta({ description: about });
+
+/** A text that may never be shown: `writeOnly` is JSON Schema's word for it. */
+export const secret = (about: string) =>
+  z.string().prefault('').meta({ description: about, writeOnly: true });
+
+export const integer = (about: string, initial: number, min = 0, max = Number.MAX_SAFE_INTEGER) =>
+  z.int().min(min).max(max).prefault(initial).meta({ description: about });
+
+export const choice = <const T extends readonly [string, ...string[]]>(
+  about: string,
+  values: T,
+  initial: NoInfer<T[number]>,
+) =>
+  z
+    .enum(values)
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- zod's input type of a generic enum is not resolved
+    .prefault(initial as never)
+    .meta({ description: about });
+
+export const texts = (about: string) => z.array(z.string()).prefault([]).meta({ description: about });
+
+/** Milliseconds in the parsed configuration. */
+export const duration = (about: string, initial: string, minMs = 0, maxMs = Number.MAX_SAFE_INTEGER) =>
+  z
+    .string({ error: DURATION_HINT })
+    .regex(DURATION_PATTERN, { error: DURATION_HINT })
+    .transform((written, context) => {
+      const durationMs = parseDuration(written) ?? 0;
+      if (durationMs < minMs || durationMs > maxMs) {
+        const limit =
+          durationMs < minMs ? `at least ${formatDuration(minMs)}` : `at most ${formatDuration(maxMs)}`;
+        context.addIssue({ code: 'custom', message: `expected ${limit}` });
+      }
+      return durationMs;
+    })
+    .prefault(initial)
+    .meta({ description: about });
+
+/** A regular expression, kept as text because the configuration travels between processes. */
+export const pattern = (about: string) =>
+  z
+    .string()
+    .refine(isRegExp, { error: 'expected a regular expression (JavaScript syntax)' })
+    .prefault('')
+    .meta({ description: about });
+
+/** Where an HTTP handler is mounted. */
+export const urlPath = (about: string, initial: string) =>
+  z
+    .string()
+    .regex(/^\/[^\s?#]*[^\s?#/]$/, { error: 'expected a path such as "/api", without a slash at the end' })
+    .prefault(initial)
+    .meta({ description: about });
+
+/** http(s) address, or empty. */
+export const httpUrl = (about: string) =>
+  z
+    .string()
+    .regex(/^(?:https?:\/\/\S+)?$/, { error: 'expected an address that begins with http:// or https://' })
+    .prefault('')
+    .meta({ description: about });
+
+/** A group of options: may be left out as a whole, and refuses keys that it does not know. */
+export const section = <T extends z.core.$ZodLooseShape>(about: string, shape: T) =>
+  z
+    .strictObject(shape)
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- every option inside has a default of its own
+    .prefault({} as never)
+    .meta({ description: about });
+
+function isRegExp(source: string): boolean {
+  try {
+    return new RegExp(source) instanceof RegExp;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,50 @@
+// The whole configuration as one zod schema: parsing, defaults, validation, help, JSON Schema and the reference page all
+// come from it. Keys stay as they are written in a file; durations become milliseconds.
+import { z } from 'zod';
+import { checkRules } from './rules.ts';
+import { channel } from './sections/channel.ts';
+import { client } from './sections/client.ts';
+import { health, httpApi, httpServer, prometheus } from './sections/http.ts';
+import { control, engine, log, outbox, shutdown, workers } from './sections/process.ts';
+import { proxies, rpc } from './sections/proxy.ts';
+import {
+  emulation,
+  httpStream,
+  sse,
+  uniHttpStream,
+  uniSse,
+  uniWebsocket,
+  websocket,
+} from './sections/transports.ts';
+
+const shape = z.strictObject({
+  workers,
+  http_server: httpServer,
+  client,
+  channel,
+  rpc,
+  proxies,
+  websocket,
+  http_stream: httpStream,
+  sse,
+  emulation,
+  uni_websocket: uniWebsocket,
+  uni_http_stream: uniHttpStream,
+  uni_sse: uniSse,
+  http_api: httpApi,
+  engine,
+  outbox,
+  prometheus,
+  health,
+  control,
+  shutdown,
+  log,
+});
+
+export type Config = z.output<typeof shape>;
+
+export const configSchema = shape.superRefine((config, context) => {
+  for (const { path, message } of checkRules(config)) {
+    context.addIssue({ code: 'custom', path: [...path], message });
+  }
+});

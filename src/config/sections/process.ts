@@ -1,0 +1,44 @@
+// The processes themselves: workers, engine, control socket, shutdown, log.
+import { availableParallelism } from 'node:os';
+import { z } from 'zod';
+import { choice, duration, integer, section, text } from '../fields.ts';
+
+export const workers = z
+  .int()
+  .min(0)
+  .max(1_024)
+  .transform((count) => (count === 0 ? availableParallelism() : count))
+  .prefault(0)
+  .meta({ description: 'Worker processes. 0: one for each available core.' });
+
+export const engine = section('Where publications, history and presence live.', {
+  type: choice('`memory`: in the primary process of this host.', ['memory'], 'memory'),
+});
+
+export const outbox = section('What may wait for one connection, beside `client.queue_max_size`.', {
+  max_messages: integer('Messages that may wait for one connection (close 3008).', 16_384, 16),
+});
+
+/** The kernel takes 107 bytes in the name of a UNIX socket. */
+const MAX_SOCKET_PATH_BYTES = 107;
+
+export const control = section('How the commands of this program reach a running gateway.', {
+  socket: text(
+    'Path of the control socket. Empty: `holdfast-<port>.sock` in a directory of this user under ' +
+      '`$XDG_RUNTIME_DIR` or the temporary directory.',
+  ).refine((path) => Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES, {
+    error: `expected at most ${MAX_SOCKET_PATH_BYTES} bytes`,
+  }),
+});
+
+export const shutdown = section('How the gateway leaves.', {
+  timeout: duration('Time in which clients are told and closed, at most.', '30s', 1),
+});
+
+export const log = section('The log on standard output.', {
+  level: choice(
+    'Least severe level that is written.',
+    ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'none'],
+    'info',
+  ),
+});
