@@ -1,0 +1,121 @@
+// The one table of metrics: names, help texts, labels, and how values of several workers become one of the host.
+// docs/metrics.md lists the same; a test compares them.
+
+export type MetricType = 'counter' | 'gauge' | 'histogram';
+
+export interface MetricSpec {
+  readonly type: MetricType;
+  /** Without the prefix. */
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** `hot`: a field of HotCounters. `read`: asked for when the page is made. */
+  readonly source: 'hot' | 'read';
+  readonly aggregator: 'sum' | 'max';
+  /** Upper bounds in seconds (histograms). */
+  readonly buckets: readonly number[];
+}
+
+export const METRIC_PREFIX = 'holdfast_';
+
+const LATENCY_BUCKETS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5] as const;
+
+function counter<const L extends readonly string[]>(name: string, help: string, labels: L) {
+  return { type: 'counter', source: 'hot', aggregator: 'sum', name, help, labels, buckets: [] } as const;
+}
+
+function readCounter<const L extends readonly string[]>(name: string, help: string, labels: L) {
+  return { type: 'counter', source: 'read', aggregator: 'sum', name, help, labels, buckets: [] } as const;
+}
+
+function gauge<const L extends readonly string[]>(
+  name: string,
+  help: string,
+  labels: L,
+  aggregator: MetricSpec['aggregator'] = 'sum',
+) {
+  return { type: 'gauge', source: 'read', aggregator, name, help, labels, buckets: [] } as const;
+}
+
+function histogram<const L extends readonly string[]>(name: string, help: string, labels: L) {
+  const buckets = LATENCY_BUCKETS;
+  return { type: 'histogram', source: 'hot', aggregator: 'sum', name, help, labels, buckets } as const;
+}
+
+export const METRICS = {
+  connections: gauge('connections', 'Open connections.', ['transport', 'protocol']),
+  opened: counter('connections_opened_total', 'Connections accepted.', ['transport', 'protocol']),
+  closed: counter('connections_closed_total', 'Connections ended, by the cause told to the client.', [
+    'cause',
+  ]),
+  admissionRefusals: counter('admission_refusals_total', 'Connections refused before they began.', [
+    'reason',
+  ]),
+  commands: counter(
+    'commands_total',
+    'Client commands by kind; result is ok, an error code or a close cause.',
+    ['kind', 'result'],
+  ),
+  apiCalls: counter('api_calls_total', 'Server API calls; result is ok or an error code.', [
+    'method',
+    'result',
+  ]),
+  messagesIn: counter('messages_in_total', 'Messages received from clients.', []),
+  messagesOut: counter('messages_out_total', 'Messages written to clients: replies, pushes and pings.', []),
+  bytesIn: counter('bytes_in_total', 'Bytes of messages received from clients.', []),
+  bytesOut: counter('bytes_out_total', 'Bytes of messages written to clients.', []),
+  publicationsIn: counter(
+    'publications_received_total',
+    'Publications that reached a worker from the engine.',
+    [],
+  ),
+  delivered: counter('publications_delivered_total', 'Publications written to subscribers.', []),
+  dropped: counter('publications_dropped_total', 'Publications that a subscriber did not get.', ['reason']),
+  deliveryLatency: histogram(
+    'delivery_latency_seconds',
+    'From the engine taking a publication to writing it to its last local subscriber.',
+    [],
+  ),
+  recoveries: counter('recoveries_total', 'Subscribers that asked for missed publications.', ['result']),
+  slowConsumers: counter(
+    'slow_consumers_total',
+    'Connections that stopped reading for longer than allowed.',
+    [],
+  ),
+  outboxBytes: gauge('outbox_bytes', 'Bytes waiting for clients to read.', []),
+  subscriptions: gauge('subscriptions', 'Subscriptions of connections to channels.', []),
+  channels: gauge('channels', 'Channels with subscribers, counted in each worker that has some.', []),
+  engineOperations: counter('engine_operations_total', 'Operations on the engine.', ['op', 'result']),
+  engineSeconds: histogram('engine_operation_seconds', 'Time that an operation on the engine took.', ['op']),
+  workerConnections: gauge('worker_connections', 'Open connections of each worker.', ['worker']),
+  workerLag: gauge(
+    'worker_event_loop_lag_seconds',
+    'How late the event loop was in the last 15 seconds: stat is p50, p99 or max.',
+    ['worker', 'stat'],
+    'max',
+  ),
+  workerBusy: readCounter(
+    'worker_event_loop_busy_seconds_total',
+    'Time in which the event loop was not idle.',
+    ['worker'],
+  ),
+  workerCpu: readCounter('worker_cpu_seconds_total', 'CPU time: mode is user or system.', ['worker', 'mode']),
+  workerResident: gauge('worker_resident_bytes', 'Resident memory.', ['worker']),
+  workerHeap: gauge('worker_heap_used_bytes', 'JavaScript heap in use.', ['worker']),
+  workerUptime: gauge('worker_uptime_seconds', 'Time since the process started.', ['worker'], 'max'),
+  workerRestarts: counter('worker_restarts_total', 'Workers replaced by the primary.', ['reason']),
+  buildInfo: gauge('build_info', 'Always 1; the version that runs.', ['version', 'node'], 'max'),
+} as const satisfies Record<string, MetricSpec>;
+
+export type MetricKey = keyof typeof METRICS;
+
+type KeysWhere<Shape> = { [K in MetricKey]: (typeof METRICS)[K] extends Shape ? K : never }[MetricKey];
+
+export type ReadKey = KeysWhere<{ readonly source: 'read' }>;
+export type PlainCounterKey = KeysWhere<{ readonly type: 'counter'; source: 'hot'; labels: readonly [] }>;
+export type LabelledCounterKey = Exclude<
+  KeysWhere<{ readonly type: 'counter'; source: 'hot' }>,
+  PlainCounterKey
+>;
+export type PlainHistogramKey = KeysWhere<{ readonly type: 'histogram'; labels: readonly [] }>;
+export type LabelledHistogramKey = Exclude<KeysWhere<{ readonly type: 'histogram' }>, PlainHistogramKey>;
