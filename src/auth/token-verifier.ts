@@ -1,0 +1,169 @@
+// Turns a JWT into typed claims, or into the error that its bearer earns (client protocol §14). One for a worker.
+import { type JWSHeaderParameters, compactVerify, decodeProtectedHeader } from 'jose';
+import type { Clock } from '../util/clock.ts';
+import { ConfigError } from '../util/errors.ts';
+import { TokenCache } from './token-cache.ts';
+import {
+  type CheckedClaims,
+  type ClaimRules,
+  type ConnectionClaims,
+  type SubscriptionClaims,
+  type ValidityWindow,
+  connectionClaims,
+  subscriptionClaims,
+} from './token-claims.ts';
+import type { TokenConfig, TokenVerifierConfig } from './token-config.ts';
+import { InvalidTokenError, TokenExpiredError } from './token-errors.ts';
+import { type RemoteKeys, TokenKeys } from './token-keys.ts';
+
+export interface TokenVerifierDeps {
+  readonly clock: Clock;
+  /** Sets behind `jwks_public_endpoint`; undefined where none is configured. */
+  readonly connectionKeys?: RemoteKeys | undefined;
+  readonly subscriptionKeys?: RemoteKeys | undefined;
+}
+
+interface Verified<C> extends CheckedClaims<C> {
+  /** Unix milliseconds after which the signature must be verified again (key rotation). */
+  readonly trustedUntilMs: number;
+}
+
+type ReadClaims<C> = (payload: string, rules: ClaimRules) => CheckedClaims<C>;
+
+const MAX_CACHED_TOKENS = 10_000;
+
+export class TokenVerifier {
+  readonly #connection: KindVerifier<ConnectionClaims>;
+  readonly #subscription: KindVerifier<SubscriptionClaims>;
+
+  /** Throws ConfigError when a key or a pattern cannot be used. */
+  constructor(deps: TokenVerifierDeps, config: TokenVerifierConfig) {
+    const skipSignature = config.insecureSkipTokenSignatureVerify;
+    const kind = <C>(read: ReadClaims<C>, remote: RemoteKeys | undefined, rules: TokenConfig) =>
+      new KindVerifier(
+        { clock: deps.clock, keys: new TokenKeys({ clock: deps.clock, remote }, rules), read },
+        rules,
+        {
+          skipSignature,
+        },
+      );
+    this.#connection = kind(connectionClaims, deps.connectionKeys, config.connection);
+    this.#subscription =
+      config.subscription === undefined
+        ? kind(subscriptionClaims, deps.connectionKeys, config.connection)
+        : kind(subscriptionClaims, deps.subscriptionKeys, config.subscription);
+  }
+
+  /** Throws TokenExpiredError, InvalidTokenError, or UnavailableError while no JWKS could be fetched yet. */
+  async verifyConnection(token: string): Promise<ConnectionClaims> {
+    return this.#connection.verify(token);
+  }
+
+  /** As verifyConnection. That user, channel and client fit the connection is for the caller to check. */
+  async verifySubscription(token: string): Promise<SubscriptionClaims> {
+    return this.#subscription.verify(token);
+  }
+}
+
+class KindVerifier<C> {
+  readonly #clock: Clock;
+  readonly #keys: TokenKeys;
+  readonly #read: ReadClaims<C>;
+  readonly #rules: ClaimRules;
+  readonly #skipSignature: boolean;
+  readonly #cache = new TokenCache<Verified<C>>(MAX_CACHED_TOKENS);
+
+  constructor(
+    deps: { clock: Clock; keys: TokenKeys; read: ReadClaims<C> },
+    config: TokenConfig,
+    options: { skipSignature: boolean },
+  ) {
+    this.#clock = deps.clock;
+    this.#keys = deps.keys;
+    this.#read = deps.read;
+    this.#rules = claimRules(config);
+    this.#skipSignature = options.skipSignature;
+  }
+
+  async verify(token: string): Promise<C> {
+    const known = this.#cache.get(token);
+    if (known !== undefined && this.#clock.wallMs() < known.trustedUntilMs) {
+      assertCurrent(known.window, this.#clock.wallMs());
+      return known.claims;
+    }
+    this.#cache.delete(token);
+    const { payload, trustedUntilMs } = this.#skipSignature
+      ? unverified(token)
+      : await this.#authenticate(token);
+    const checked = this.#read(payload, this.#rules);
+    // An expired token is remembered too: it stays expired, and a storm of them costs as little.
+    this.#cache.set(token, { ...checked, trustedUntilMs });
+    assertCurrent(checked.window, this.#clock.wallMs());
+    return checked.claims;
+  }
+
+  async #authenticate(token: string): Promise<{ payload: string; trustedUntilMs: number }> {
+    const header = protectedHeader(token);
+    const candidates = await this.#keys.candidates(header);
+    for (const { key, trustedUntilMs } of candidates) {
+      try {
+        const { payload } = await compactVerify(token, key, { algorithms: [header.alg ?? ''] });
+        return { payload: utf8(payload), trustedUntilMs };
+      } catch {
+        // Another key may fit; jose's error could quote the token.
+      }
+    }
+    throw new InvalidTokenError('token signature does not match');
+  }
+}
+
+function protectedHeader(token: string): JWSHeaderParameters {
+  try {
+    return decodeProtectedHeader(token);
+  } catch {
+    throw new InvalidTokenError('token is not a JWT');
+  }
+}
+
+/** `insecure_skip_token_signature_verify`: somebody before us has verified it, or nobody needs to. */
+function unverified(token: string): { payload: string; trustedUntilMs: number } {
+  protectedHeader(token);
+  const payload = token.split('.')[1] ?? '';
+  return { payload: utf8(Buffer.from(payload, 'base64url')), trustedUntilMs: Infinity };
+}
+
+function utf8(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new InvalidTokenError('token payload is not UTF-8');
+  }
+}
+
+function assertCurrent({ notBeforeMs, expiresMs }: ValidityWindow, nowMs: number): void {
+  if (nowMs >= expiresMs) throw new TokenExpiredError('token is expired');
+  if (nowMs < notBeforeMs) throw new TokenExpiredError('token is not valid yet');
+}
+
+function claimRules(config: TokenConfig): ClaimRules {
+  return {
+    audience: matcher('audience', config.audience, config.audienceRegex),
+    issuer: matcher('issuer', config.issuer, config.issuerRegex),
+    userIdClaim: config.userIdClaim,
+  };
+}
+
+function matcher(option: string, exact: string, regex: string): ((value: string) => boolean) | undefined {
+  if (exact !== '' && regex !== '') {
+    throw new ConfigError(`client token options ${option} and ${option}_regex exclude each other: set one`);
+  }
+  if (exact !== '') return (value) => value === exact;
+  if (regex === '') return undefined;
+  let pattern: RegExp;
+  try {
+    pattern = new RegExp(regex);
+  } catch {
+    throw new ConfigError(`client token option ${option}_regex is not a regular expression: ${regex}`);
+  }
+  return (value) => pattern.test(value);
+}
