@@ -1,0 +1,126 @@
+// What primary and workers say to each other. The channel carries control messages and socket handles, never
+// publications: one handle in flight holds back everything behind it until the other side has acknowledged it.
+
+/** Raised when a message changes meaning: a worker of another version is refused instead of misunderstood. */
+export const IPC_VERSION = 1;
+
+/** What a worker is told about itself when it starts; it never reads the configuration file again. */
+export interface StartFacts {
+  /** As the primary validated it. The composition root knows its type. */
+  readonly config: unknown;
+  /** 1-based; a replacement keeps the number of the worker it replaces. */
+  readonly slot: number;
+  readonly slots: number;
+  /** How many processes this slot has had, this one included. */
+  readonly incarnation: number;
+  /** UNIX socket of the embedded engine; empty when another engine is configured. */
+  readonly engineSocketPath: string;
+}
+
+export interface WorkerVitals {
+  /** Longest time that the event loop was late since the last answer. */
+  readonly loopLagMs: number;
+  readonly rssBytes: number;
+  readonly heapUsedBytes: number;
+}
+
+/** One process's answer to a question that went to the whole host. */
+export interface CollectedAnswer {
+  /** 'primary' or 'worker-<slot>'. */
+  readonly from: string;
+  readonly pid: number;
+  readonly value: unknown;
+}
+
+export type ToWorker =
+  | { readonly type: 'start'; readonly facts: StartFacts }
+  | { readonly type: 'ping'; readonly id: number }
+  /** Comes with the handle of a connection; `head` is everything read from it so far. */
+  | { readonly type: 'assign'; readonly head: Uint8Array }
+  | { readonly type: 'drain'; readonly durationMs: number }
+  | { readonly type: 'hurry' }
+  | { readonly type: 'stop' }
+  | { readonly type: 'question'; readonly id: number; readonly kind: string; readonly params: unknown }
+  | { readonly type: 'collected'; readonly id: number; readonly answers: readonly CollectedAnswer[] };
+
+export type ToPrimary =
+  | { readonly type: 'hello'; readonly version: number }
+  | { readonly type: 'ready'; readonly addresses: readonly string[] }
+  | { readonly type: 'failed'; readonly reason: string }
+  | { readonly type: 'pong'; readonly id: number; readonly vitals: WorkerVitals }
+  /** What became of assigned connections since the last report. */
+  | {
+      readonly type: 'connections';
+      readonly closed: number;
+      readonly boundSids: readonly string[];
+      readonly unboundSids: readonly string[];
+    }
+  | { readonly type: 'draining'; readonly remaining: number }
+  | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
+  | { readonly type: 'collect'; readonly id: number; readonly kind: string; readonly params: unknown };
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(message: unknown): Fields | undefined {
+  return typeof message === 'object' && message !== null ? (message as Fields) : undefined;
+}
+
+const isCount = (value: unknown): value is number =>
+  typeof value === 'number' && Number.isFinite(value) && value >= 0;
+
+const isStrings = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every((item) => typeof item === 'string');
+
+function isVitals(value: unknown): value is WorkerVitals {
+  const vitals = fieldsOf(value);
+  return (
+    vitals !== undefined &&
+    isCount(vitals['loopLagMs']) &&
+    isCount(vitals['rssBytes']) &&
+    isCount(vitals['heapUsedBytes'])
+  );
+}
+
+function isStartFacts(value: unknown): value is StartFacts {
+  const facts = fieldsOf(value);
+  return (
+    facts !== undefined &&
+    isCount(facts['slot']) &&
+    isCount(facts['slots']) &&
+    isCount(facts['incarnation']) &&
+    typeof facts['engineSocketPath'] === 'string'
+  );
+}
+
+const toWorkerChecks: { readonly [Type in ToWorker['type']]: (message: Fields) => boolean } = {
+  start: (m) => isStartFacts(m['facts']),
+  ping: (m) => isCount(m['id']),
+  assign: (m) => m['head'] instanceof Uint8Array,
+  drain: (m) => isCount(m['durationMs']),
+  hurry: () => true,
+  stop: () => true,
+  question: (m) => isCount(m['id']) && typeof m['kind'] === 'string',
+  collected: (m) => isCount(m['id']) && Array.isArray(m['answers']),
+};
+
+const toPrimaryChecks: { readonly [Type in ToPrimary['type']]: (message: Fields) => boolean } = {
+  hello: (m) => isCount(m['version']),
+  ready: (m) => isStrings(m['addresses']),
+  failed: (m) => typeof m['reason'] === 'string',
+  pong: (m) => isCount(m['id']) && isVitals(m['vitals']),
+  connections: (m) => isCount(m['closed']) && isStrings(m['boundSids']) && isStrings(m['unboundSids']),
+  draining: (m) => isCount(m['remaining']),
+  answer: (m) => isCount(m['id']),
+  collect: (m) => isCount(m['id']) && typeof m['kind'] === 'string',
+};
+
+function narrow(checks: Readonly<Record<string, (message: Fields) => boolean>>, message: unknown): boolean {
+  const fields = fieldsOf(message);
+  const type = fields?.['type'];
+  if (fields === undefined || typeof type !== 'string' || !Object.hasOwn(checks, type)) return false;
+  return checks[type]?.(fields) === true;
+}
+
+/** True for a message of ours; false for those of sticky, pm2 or anybody else. */
+export const isToWorker = (message: unknown): message is ToWorker => narrow(toWorkerChecks, message);
+export const isToPrimary = (message: unknown): message is ToPrimary => narrow(toPrimaryChecks, message);

@@ -1,0 +1,274 @@
+// The worker's side of the channel to the primary: start facts, life cycle, host-wide questions, connection reports.
+import cluster from 'node:cluster';
+import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
+import { UnavailableError } from '../util/errors.ts';
+import {
+  IPC_VERSION,
+  isToWorker,
+  type CollectedAnswer,
+  type StartFacts,
+  type ToPrimary,
+  type ToWorker,
+} from './ipc.ts';
+
+/** Answers a question of the whole host for this process. */
+export type AnswerHandler = (params: unknown) => unknown;
+export type AssignedHandler = (head: Buffer, handle: unknown) => void;
+
+const REPORT_INTERVAL_MS = 50;
+const LAG_RESOLUTION_MS = 20;
+/** The primary gives up on its slowest worker after 1 s; this is only for a primary that is itself stuck. */
+const COLLECT_TIMEOUT_MS = 3000;
+/** Time that `onOrphaned` has before the process ends regardless. */
+const ORPHAN_LIMIT_MS = 5000;
+
+interface PendingCollect {
+  readonly resolve: (answers: readonly CollectedAnswer[]) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
+export class WorkerLink {
+  readonly start: StartFacts;
+  readonly #lag: IntervalHistogram = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+  readonly #answers = new Map<string, AnswerHandler>();
+  readonly #collects = new Map<number, PendingCollect>();
+  #nextCollect = 1;
+  #closedCount = 0;
+  #boundSids = new Set<string>();
+  #unboundSids = new Set<string>();
+  #reportTimer: NodeJS.Timeout | undefined;
+  #draining = false;
+  #drainHandler: ((drain: { readonly durationMs: number }) => void) | undefined;
+  #hurryHandler: (() => void) | undefined;
+  #stopHandler: (() => void) | undefined;
+  #orphanHandler: (() => void) | undefined;
+  #assignedHandler: AssignedHandler | undefined;
+
+  private constructor(start: StartFacts) {
+    this.start = start;
+    this.#lag.enable();
+    process.on('message', this.#onMessage);
+    process.on('disconnect', this.#onDisconnect);
+  }
+
+  /** Greets the primary and waits for the start facts. Only in a forked worker. */
+  static async open(): Promise<WorkerLink> {
+    if (cluster.worker === undefined) throw new Error('not a worker process');
+    // The primary decides about the end: a terminal or service manager signals the whole group.
+    process.on('SIGINT', ignoreSignal);
+    process.on('SIGTERM', ignoreSignal);
+    // Otherwise node:cluster ends the process in the very moment the primary is gone, with no word to anybody.
+    cluster.worker.exitedAfterDisconnect = true;
+    return new Promise((resolve, reject) => {
+      const onMessage = (message: unknown): void => {
+        if (!isToWorker(message) || message.type !== 'start') return;
+        removeListeners();
+        resolve(new WorkerLink(message.facts));
+      };
+      const onDisconnect = (): void => {
+        removeListeners();
+        reject(new UnavailableError('the primary is gone'));
+      };
+      const removeListeners = (): void => {
+        process.off('message', onMessage);
+        process.off('disconnect', onDisconnect);
+      };
+      process.on('message', onMessage);
+      process.on('disconnect', onDisconnect);
+      post({ type: 'hello', version: IPC_VERSION });
+    });
+  }
+
+  /** True from the moment the primary asked this worker to drain. */
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** From now on this worker gets connections. `addresses`: where it listens itself (the internal port). */
+  ready(addresses: readonly string[] = []): void {
+    post({ type: 'ready', addresses });
+  }
+
+  /** This worker cannot serve; the caller ends the process. */
+  fail(reason: string): void {
+    post({ type: 'failed', reason });
+  }
+
+  /** Close connections in slices over `durationMs`, then end the process. */
+  onDrain(handler: (drain: { readonly durationMs: number }) => void): void {
+    this.#drainHandler = handler;
+  }
+
+  /** Close everything now, then end the process. */
+  onHurry(handler: () => void): void {
+    this.#hurryHandler = handler;
+  }
+
+  /** End the process; there is nothing to wait for. */
+  onStop(handler: () => void): void {
+    this.#stopHandler = handler;
+  }
+
+  /** The primary is gone. Without a handler the process ends at once with code 1, with one within five seconds. */
+  onOrphaned(handler: () => void): void {
+    this.#orphanHandler = handler;
+  }
+
+  onAssigned(handler: AssignedHandler): void {
+    this.#assignedHandler = handler;
+  }
+
+  /** How many connections a drain still has to close, for whoever watches it. */
+  reportDraining(remaining: number): void {
+    post({ type: 'draining', remaining });
+  }
+
+  /** Registers how this process answers questions of one kind. */
+  answer(kind: string, handler: AnswerHandler): void {
+    this.#answers.set(kind, handler);
+  }
+
+  /** Asks every process of this host, this one included; those that do not answer in a second are left out. */
+  collect(kind: string, params: unknown = null): Promise<readonly CollectedAnswer[]> {
+    const id = this.#nextCollect++;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#collects.delete(id);
+        reject(new UnavailableError('the primary did not answer'));
+      }, COLLECT_TIMEOUT_MS);
+      this.#collects.set(id, { resolve, timer });
+      post({ type: 'collect', id, kind, params });
+    });
+  }
+
+  /** Requests whose URL says `sid=` with these 20 characters come to this worker from now on. */
+  bindSid(sid: string): void {
+    this.#unboundSids.delete(sid);
+    this.#boundSids.add(sid);
+    this.#scheduleReport();
+  }
+
+  unbindSid(sid: string): void {
+    this.#boundSids.delete(sid);
+    this.#unboundSids.add(sid);
+    this.#scheduleReport();
+  }
+
+  connectionClosed(): void {
+    this.#closedCount += 1;
+    this.#scheduleReport();
+  }
+
+  /** Sends what is unsaid and stops listening, so that the process can end by itself. May be called twice. */
+  close(): void {
+    this.#report();
+    this.#lag.disable();
+    process.off('message', this.#onMessage);
+    process.off('disconnect', this.#onDisconnect);
+    process.off('SIGINT', ignoreSignal);
+    process.off('SIGTERM', ignoreSignal);
+    for (const { timer } of this.#collects.values()) clearTimeout(timer);
+    this.#collects.clear();
+    if (process.connected) process.disconnect();
+  }
+
+  readonly #onMessage = (message: unknown, handle: unknown): void => {
+    if (isToWorker(message)) this.#take(message, handle);
+  };
+
+  #take(message: ToWorker, handle: unknown): void {
+    switch (message.type) {
+      case 'start':
+        return;
+      case 'ping':
+        post({ type: 'pong', id: message.id, vitals: this.#vitals() });
+        return;
+      case 'assign':
+        this.#assignedHandler?.(bufferOf(message.head), handle);
+        return;
+      case 'drain':
+        this.#draining = true;
+        this.#drainHandler?.({ durationMs: message.durationMs });
+        return;
+      case 'hurry':
+        this.#draining = true;
+        this.#hurryHandler?.();
+        return;
+      case 'stop':
+        this.#draining = true;
+        this.#stopHandler?.();
+        return;
+      case 'question':
+        void this.#answerQuestion(message.id, message.kind, message.params);
+        return;
+      case 'collected': {
+        const pending = this.#collects.get(message.id);
+        if (pending === undefined) return;
+        this.#collects.delete(message.id);
+        clearTimeout(pending.timer);
+        pending.resolve(message.answers);
+        return;
+      }
+    }
+  }
+
+  async #answerQuestion(id: number, kind: string, params: unknown): Promise<void> {
+    const handler = this.#answers.get(kind);
+    // No answer is an answer too: the primary counts this process as missing.
+    if (handler === undefined) return;
+    try {
+      post({ type: 'answer', id, value: await handler(params) });
+    } catch (error) {
+      process.emitWarning(`question '${kind}' failed: ${String(error)}`);
+    }
+  }
+
+  #vitals(): { loopLagMs: number; rssBytes: number; heapUsedBytes: number } {
+    const loopLagMs = Math.max(0, this.#lag.max / 1e6 - LAG_RESOLUTION_MS);
+    this.#lag.reset();
+    const memory = process.memoryUsage();
+    return { loopLagMs, rssBytes: memory.rss, heapUsedBytes: memory.heapUsed };
+  }
+
+  #scheduleReport(): void {
+    this.#reportTimer ??= setTimeout(this.#report, REPORT_INTERVAL_MS);
+  }
+
+  readonly #report = (): void => {
+    clearTimeout(this.#reportTimer);
+    this.#reportTimer = undefined;
+    if (this.#closedCount === 0 && this.#boundSids.size === 0 && this.#unboundSids.size === 0) return;
+    post({
+      type: 'connections',
+      closed: this.#closedCount,
+      boundSids: [...this.#boundSids],
+      unboundSids: [...this.#unboundSids],
+    });
+    this.#closedCount = 0;
+    this.#boundSids = new Set();
+    this.#unboundSids = new Set();
+  };
+
+  readonly #onDisconnect = (): void => {
+    if (this.#orphanHandler === undefined) process.exit(1);
+    setTimeout(() => process.exit(1), ORPHAN_LIMIT_MS);
+    this.#orphanHandler();
+  };
+}
+
+function ignoreSignal(): void {
+  // Only so that the default, to die, does not happen.
+}
+
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function post(message: ToPrimary): void {
+  // The primary may die at any moment; 'disconnect' says so, a failed send adds nothing.
+  if (process.connected) process.send?.(message, undefined, undefined, ignoreSendError);
+}
+
+function ignoreSendError(): void {
+  // See post().
+}
