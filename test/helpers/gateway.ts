@@ -1,0 +1,145 @@
+// Starts the compiled program as its users do, on a port of its own, and waits until it takes clients.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Child, type Exit } from './child.ts';
+import type { Scope } from './scope.ts';
+import { tempDir } from './temp-dir.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+
+export const API_KEY = 'key-of-the-tests';
+
+export type LogLine = Readonly<Record<string, unknown>>;
+
+export interface GatewayOptions {
+  /** Merged, section by section, over a configuration that lets everybody in: `{ client: { insecure: false } }`. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly workers?: number;
+  readonly args?: readonly string[];
+}
+
+export class Gateway {
+  readonly child: Child;
+  readonly port: number;
+  readonly controlSocket: string;
+  readonly configFile: string;
+
+  constructor(child: Child, port: number, controlSocket: string, configFile: string) {
+    this.child = child;
+    this.port = port;
+    this.controlSocket = controlSocket;
+    this.configFile = configFile;
+  }
+
+  get httpUrl(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get wsUrl(): string {
+    return `ws://127.0.0.1:${this.port}/connection/websocket`;
+  }
+
+  get apiUrl(): string {
+    return `${this.httpUrl}/api`;
+  }
+
+  /** Every JSON line logged so far. */
+  get logs(): LogLine[] {
+    return logLines(this.child.output);
+  }
+
+  /** Lines with this message. */
+  logged(message: string): LogLine[] {
+    return this.logs.filter((line) => line['msg'] === message);
+  }
+
+  /** Calls a method of the server API and returns what it answered. */
+  async api(method: string, params: unknown): Promise<unknown> {
+    const response = await fetch(`${this.apiUrl}/${method}`, {
+      method: 'POST',
+      headers: { 'X-API-Key': API_KEY, 'Content-Type': 'application/json' },
+      body: JSON.stringify(params),
+    });
+    if (response.status !== 200) throw new Error(`${method}: ${response.status} ${await response.text()}`);
+    return response.json();
+  }
+
+  stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Exit> {
+    return this.child.stop(signal);
+  }
+
+  /** Runs a command of the program against this gateway, to its end. */
+  async command(scope: Scope, ...args: string[]): Promise<{ readonly exit: Exit; readonly output: string }> {
+    const child = new Child(scope, process.execPath, [MAIN, ...args, '--config', this.configFile]);
+    return { exit: await child.exited, output: child.output };
+  }
+}
+
+export async function startGateway(scope: Scope, options: GatewayOptions = {}): Promise<Gateway> {
+  const directory = await tempDir(scope);
+  const controlSocket = join(directory, 'control.sock');
+  const configFile = join(directory, 'config.json');
+  const defaults = {
+    workers: options.workers ?? 2,
+    http_server: { address: '127.0.0.1', port: 0 },
+    http_api: { key: API_KEY },
+    client: { insecure: true },
+    control: { socket: controlSocket },
+  };
+  await writeFile(configFile, JSON.stringify(mergeSections(defaults, options.config ?? {})));
+  const args = [MAIN, 'serve', '--config', configFile, ...(options.args ?? [])];
+  const child = new Child(
+    scope,
+    process.execPath,
+    args,
+    options.env === undefined ? {} : { env: options.env },
+  );
+  const port = await child.waitUntil('the log line `listening`', () => listeningPort(child.output));
+  await child.waitUntil('readiness', () => isReady(port));
+  return new Gateway(child, port, controlSocket, configFile);
+}
+
+async function isReady(port: number): Promise<boolean> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/readyz`);
+    await response.arrayBuffer();
+    return response.status === 200;
+  } catch {
+    return false;
+  }
+}
+
+function listeningPort(output: string): number | undefined {
+  for (const line of logLines(output)) {
+    if (line['msg'] === 'listening' && typeof line['port'] === 'number') return line['port'];
+  }
+  return undefined;
+}
+
+function logLines(output: string): LogLine[] {
+  return output.split('\n').flatMap((line) => {
+    if (!line.startsWith('{')) return [];
+    try {
+      const parsed: unknown = JSON.parse(line);
+      return isRecord(parsed) ? [parsed] : [];
+    } catch {
+      // The last line may be half written.
+      return [];
+    }
+  });
+}
+
+function mergeSections(base: LogLine, over: LogLine): LogLine {
+  const merged: Record<string, unknown> = { ...base };
+  for (const [name, value] of Object.entries(over)) {
+    const section = merged[name];
+    merged[name] = isRecord(section) && isRecord(value) ? { ...section, ...value } : value;
+  }
+  return merged;
+}
+
+function isRecord(value: unknown): value is LogLine {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
