@@ -1,0 +1,204 @@
+// The HTTP side of one worker: a public server whose sockets are handed in by the primary, and a listener for back ends
+// and operators when they get a port of their own. 'upgrade' events of the public server belong to upgrade.ts.
+import { createServer, type Server, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  fastify,
+} from 'fastify';
+import type { Logger } from '../observe/logger.ts';
+
+/** Routes that belong together, and where they are served. */
+export interface RouteGroup {
+  /** Lines for whoever asks for a path that is not there. */
+  readonly serves: readonly string[];
+  /** `internal`: on the internal listener when there is one, else on the public server. */
+  readonly place: 'public' | 'internal' | 'both';
+  register(app: FastifyInstance): void;
+}
+
+export interface HttpServersOptions {
+  readonly groups: readonly RouteGroup[];
+  /** Listener of its own for groups with `place: 'internal'`. */
+  readonly internal?: { readonly host: string; readonly port: number } | undefined;
+  readonly limits?: Partial<HttpLimits> | undefined;
+  readonly logger: Logger;
+}
+
+export interface HttpLimits {
+  /** A request's headers must have come within this time, and the whole request within the next. */
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly maxHeaderBytes: number;
+  /** Of routes that do not set their own. */
+  readonly maxBodyBytes: number;
+  /** Longer than the idle time of usual connection pools, so that they close first and never meet a closing socket. */
+  readonly keepAliveTimeoutMs: number;
+  /** What `close` grants to requests in progress. */
+  readonly closeGraceMs: number;
+}
+
+const DEFAULT_LIMITS: HttpLimits = {
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  maxHeaderBytes: 16_384,
+  maxBodyBytes: 65_536,
+  keepAliveTimeoutMs: 75_000,
+  closeGraceMs: 2_000,
+};
+
+const DEFAULT_HEADERS = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+};
+
+/** What fastify accepts; it answers 415 to a type that is no type, before any route could say that it does not care. */
+const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/u;
+
+export interface HttpServers {
+  /** Give it sockets by `emit('connection', socket)`. */
+  readonly publicServer: Server;
+  /** Listens already. */
+  readonly internalServer: Server | undefined;
+  /** Ends idle connections at once and the others after a grace. May be called twice. */
+  close(): Promise<void>;
+}
+
+export async function createHttpServers(options: HttpServersOptions): Promise<HttpServers> {
+  const { groups, internal } = options;
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const onPublic = groups.filter((group) => internal === undefined || group.place !== 'internal');
+  const publicApp = await createApp(onPublic, limits, options.logger);
+  // Node starts to enforce header and request deadlines when a server begins to listen; this one never does.
+  publicApp.server.emit('listening');
+  const onInternal = groups.filter((group) => group.place !== 'public');
+  let internalApp: FastifyInstance | undefined;
+  if (internal !== undefined) {
+    internalApp = await createApp(onInternal, limits, options.logger);
+    await listen(internalApp.server, internal);
+  }
+  const apps = internalApp === undefined ? [publicApp] : [publicApp, internalApp];
+  let closed: Promise<unknown> | undefined;
+  return {
+    publicServer: publicApp.server,
+    internalServer: internalApp?.server,
+    close: async () => {
+      closed ??= Promise.all(apps.map((app) => closeApp(app, limits.closeGraceMs)));
+      await closed;
+    },
+  };
+}
+
+async function createApp(
+  groups: readonly RouteGroup[],
+  limits: HttpLimits,
+  logger: Logger,
+): Promise<FastifyInstance> {
+  const app = fastify({
+    logger: false,
+    bodyLimit: limits.maxBodyBytes,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    clientErrorHandler: refuseMalformed,
+    frameworkErrors: (error, _request, reply) => sendStatus(reply, error.statusCode ?? 400),
+    serverFactory: (handler) =>
+      createServer(
+        {
+          headersTimeout: limits.headersTimeoutMs,
+          requestTimeout: limits.requestTimeoutMs,
+          keepAliveTimeout: limits.keepAliveTimeoutMs,
+          connectionsCheckingInterval: Math.min(1_000, limits.headersTimeoutMs),
+          maxHeaderSize: limits.maxHeaderBytes,
+        },
+        handler,
+      ).on('clientError', refuseMalformed),
+  });
+  // Bodies reach routes as they came: what they are is known by the route, not by a header.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.addHook('onRequest', (request, reply, done) => {
+    const { headers } = request.raw;
+    if (!MEDIA_TYPE.test(headers['content-type'] ?? '')) headers['content-type'] = 'application/octet-stream';
+    reply.headers(DEFAULT_HEADERS);
+    done();
+  });
+  app.setErrorHandler((error: FastifyError, request, reply) => answerError(error, request, reply, logger));
+  const served = groups.flatMap((group) => group.serves);
+  app.setNotFoundHandler((_request, reply) =>
+    reply
+      .code(404)
+      .type('text/plain')
+      .send(`Not found. This address serves:\n${served.map((line) => `  ${line}\n`).join('')}`),
+  );
+  for (const group of groups) group.register(app);
+  await app.ready();
+  return app;
+}
+
+/** What went wrong inside is for the log; the peer gets the status. */
+function answerError(
+  error: FastifyError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  logger: Logger,
+): void {
+  const status = error.statusCode !== undefined && error.statusCode >= 400 ? error.statusCode : 500;
+  if (status >= 500)
+    logger.error({ err: error, method: request.method, url: request.url }, 'http request failed');
+  else
+    logger.debug(
+      { status, code: error.code, method: request.method, url: request.url },
+      'http request refused',
+    );
+  sendStatus(reply, status);
+}
+
+function sendStatus(reply: FastifyReply, status: number): void {
+  void reply
+    .code(status)
+    .type('text/plain')
+    .send(`${STATUS_CODES[status] ?? 'Error'}\n`);
+}
+
+const STATUS_OF_CLIENT_ERROR: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408,
+};
+
+/** Bytes that are no HTTP, too many headers, or a request that takes too long. */
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (socket.destroyed || !socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const status = STATUS_OF_CLIENT_ERROR[error.code ?? ''] ?? 400;
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
+    () => socket.destroy(),
+  );
+}
+
+async function listen(server: Server, at: { readonly host: string; readonly port: number }): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host: at.host, port: at.port }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+async function closeApp(app: FastifyInstance, graceMs: number): Promise<void> {
+  const { server } = app;
+  const hurry = setTimeout(() => server.closeAllConnections(), graceMs);
+  // Ends idle connections and, on the public server, stops the deadline checks; there it says that it never listened.
+  await new Promise<void>((resolve) => server.close(() => resolve()));
+  clearTimeout(hurry);
+  server.closeAllConnections();
+  await app.close();
+}
