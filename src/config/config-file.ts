@@ -1,0 +1,69 @@
+// Reads a JSON or YAML file (JSON is YAML) and remembers on which line each option stands.
+import { readFile } from 'node:fs/promises';
+import { LineCounter, isMap, isScalar, isSeq, parseDocument, type Document } from 'yaml';
+import { ConfigError } from '../util/errors.ts';
+import { isTree, type Path, type Tree, withoutNulls } from './tree.ts';
+
+export interface ConfigFile {
+  readonly tree: Readonly<Tree>;
+  /** `holdfast.yaml:7`, of the deepest part of the path that the file holds. */
+  locate(path: Path): string;
+}
+
+export async function readConfigFile(file: string): Promise<ConfigFile> {
+  let source: string;
+  try {
+    source = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new ConfigError(
+      `${file}: cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      {
+        cause: error,
+      },
+    );
+  }
+  return parseConfigFile(source, file);
+}
+
+export function parseConfigFile(source: string, file: string): ConfigFile {
+  const lines = new LineCounter();
+  const document = parseDocument(source, { lineCounter: lines, merge: true });
+  const [fault] = document.errors;
+  if (fault !== undefined) {
+    const line = lines.linePos(fault.pos[0]).line;
+    throw new ConfigError(
+      `${file}:${line}: is neither JSON nor YAML: ${fault.message.split('\n', 1)[0] ?? ''}`,
+    );
+  }
+  const tree: unknown = withoutNulls(document.toJS() ?? {});
+  if (!isTree(tree)) throw new ConfigError(`${file}:1: expected options, found something else`);
+  // Editors know by this key which schema the file follows.
+  const { $schema: _, ...options } = tree;
+  return {
+    tree: options,
+    locate: (path) => {
+      const offset = offsetOf(document, path);
+      return offset === undefined ? file : `${file}:${lines.linePos(offset).line}`;
+    },
+  };
+}
+
+/** Where the key (or list entry) at the path begins; its nearest parent when the file does not hold it. */
+function offsetOf(document: Document.Parsed, path: Path): number | undefined {
+  let node: unknown = document.contents;
+  let offset: number | undefined;
+  for (const step of path) {
+    if (isMap(node)) {
+      const pair = node.items.find(({ key }) => (isScalar(key) ? key.value : key) === step);
+      if (pair === undefined) return offset;
+      offset = isScalar(pair.key) ? (pair.key.range?.[0] ?? offset) : offset;
+      node = pair.value;
+    } else if (isSeq(node) && typeof step === 'number') {
+      node = node.items[step];
+      if (isMap(node) || isScalar(node)) offset = node.range?.[0] ?? offset;
+    } else {
+      return offset;
+    }
+  }
+  return offset;
+}
