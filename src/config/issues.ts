@@ -76,7 +76,6 @@ function describeValue(
   locate: Locate,
 ): ConfigIssue {
   const pattern = schemaPath(path);
-  const option = options.find((candidate) => isPrefix(candidate.path, pattern));
   const value = valueAt(tree, path);
   const base = { option: pathText(path), where: locate(path), message: messageOf(issue, value) };
   const shown =

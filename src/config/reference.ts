@@ -24,7 +24,10 @@ export function jsonSchemaText(): string {
     $schema,
     title: 'Holdfast configuration',
     ...rest,
-    properties: { $schema: { type: 'string', description: 'Where this schema is, for editors.' }, ...properties },
+    properties: {
+      $schema: { type: 'string', description: 'Where this schema is, for editors.' },
+      ...properties,
+    },
   };
   return `${JSON.stringify(schema, null, 2)}\n`;
 }
