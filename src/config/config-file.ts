@@ -15,12 +15,9 @@ export async function readConfigFile(file: string): Promise<ConfigFile> {
   try {
     source = await readFile(file, 'utf8');
   } catch (error) {
-    throw new ConfigError(
-      `${file}: cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-      {
-        cause: error,
-      },
-    );
+    throw new ConfigError(`${file}: cannot be read: ${reasonOf(error)}`, {
+      cause: error,
+    });
   }
   return parseConfigFile(source, file);
 }
@@ -66,4 +63,17 @@ function offsetOf(document: Document.Parsed, path: Path): number | undefined {
     }
   }
   return offset;
+}
+
+const READ_FAULTS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file',
+  EACCES: 'permission denied',
+  EISDIR: 'is a directory',
+};
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return 'code' in error && typeof error.code === 'string'
+    ? (READ_FAULTS[error.code] ?? error.message)
+    : error.message;
 }

@@ -78,8 +78,11 @@ function describeValue(
   const pattern = schemaPath(path);
   const value = valueAt(tree, path);
   const base = { option: pathText(path), where: locate(path), message: messageOf(issue, value) };
-  const shown =
-    option?.isSecret === true || value === undefined ? {} : { value: shorten(JSON.stringify(value)) };
+  // Also when the value stands where a group with a secret inside belongs: it may be the secret itself.
+  const isSecret = options.some(
+    (option) => option.isSecret && (isPrefix(option.path, pattern) || isPrefix(pattern, option.path)),
+  );
+  const shown = isSecret || value === undefined ? {} : { value: shorten(JSON.stringify(value)) };
   const meant =
     issue.code === 'invalid_value' && typeof value === 'string'
       ? nearest(

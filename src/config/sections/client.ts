@@ -17,8 +17,13 @@ const codeMap = section('How an error of the connect command ends a unidirection
   transforms: z
     .array(
       z.strictObject({
-        code: z.int().min(100).max(1999),
-        to: z.strictObject({ code: z.int().min(3000).max(4999), reason: z.string() }),
+        code: z.int().min(100).max(1999).meta({ description: 'Code of the error.' }),
+        to: z
+          .strictObject({
+            code: z.int().min(3000).max(4999).meta({ description: 'Close code.' }),
+            reason: z.string().meta({ description: 'Close reason.' }),
+          })
+          .meta({ description: 'The close that the client gets.' }),
       }),
     )
     .prefault([])

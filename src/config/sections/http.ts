@@ -5,7 +5,10 @@ import { flag, choice, secret, section, text, urlPath } from '../fields.ts';
 const PORT_HINT = 'expected a port from 0 to 65535';
 
 /** Also as text, because files for other gateways of this protocol write it so. */
-const portNumber = z.union([z.int().min(0).max(65_535), z.string().regex(/^\d{1,5}$/)], { error: PORT_HINT });
+const portNumber = z.union(
+  [z.int().min(0).max(65_535), z.string().regex(/^\d{1,5}$/, { error: PORT_HINT })],
+  { error: PORT_HINT },
+);
 
 const toPort = (value: string | number, context: z.RefinementCtx): number => {
   const port = Number(value);

@@ -2,16 +2,25 @@
 import { z } from 'zod';
 import { duration, flag, httpUrl, section, text, texts } from '../fields.ts';
 
+const described = (description: string) => ({ description });
+
 const statusTransform = z.strictObject({
-  status_code: z.int().min(100).max(599),
+  status_code: z.int().min(100).max(599).meta(described('Status of the answer.')),
   to_error: z
     .strictObject({
-      code: z.int().min(400).max(1999),
-      message: z.string(),
-      temporary: z.boolean().prefault(false),
+      code: z.int().min(400).max(1999).meta(described('Code of the error.')),
+      message: z.string().meta(described('Message of the error.')),
+      temporary: flag('The client may try again.'),
     })
-    .optional(),
-  to_disconnect: z.strictObject({ code: z.int().min(4000).max(4999), reason: z.string() }).optional(),
+    .optional()
+    .meta(described('The error that the client gets.')),
+  to_disconnect: z
+    .strictObject({
+      code: z.int().min(4000).max(4999).meta(described('Close code: below 4500 the client comes back.')),
+      reason: z.string().meta(described('Close reason.')),
+    })
+    .optional()
+    .meta(described('The close that the client gets.')),
 });
 
 const target = {

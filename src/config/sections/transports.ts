@@ -9,7 +9,7 @@ export const websocket = section('WebSocket, in both directions.', {
   message_size_limit: integer('Bytes of one message from a client.', 65_536, 1),
   write_timeout: duration('How long a close may take until the socket is destroyed.', '1000ms', 1),
   compression: flag('Offer permessage-deflate. Costs memory and time for each connection.'),
-  compression_level: integer('zlib level, from 1 (fast) to 9 (small).', 1, 1, 9),
+  compression_level: integer('Level of zlib, from 1 (fast) to 9 (small).', 1, 1, 9),
   compression_min_size: integer('Messages with fewer bytes are not compressed.', 0),
   decompressed_message_size_limit: integer(
     'Bytes of one message after decompression. 0: ten times `websocket.message_size_limit`.',
