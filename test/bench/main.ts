@@ -1,0 +1,142 @@
+// `npm run bench`: runs scenarios, prints what came out, writes the results, and fails when a message was lost, repeated
+// or reordered or a measurement could not be finished. A missed goal is reported and fails nothing unless asked for.
+import { parseArgs } from 'node:util';
+import { machine } from './measure/machine.ts';
+import { number } from './report/markdown.ts';
+import { type Outcome, isSound, totalFaults, verdicts } from './report/outcome.ts';
+import { Progress } from './report/progress.ts';
+import { writeResults } from './report/write.ts';
+import { connect } from './scenarios/connect.ts';
+import { burst, channels, fanout, mixed } from './scenarios/deliveries.ts';
+import { idle } from './scenarios/idle.ts';
+import { Runner } from './scenarios/runner.ts';
+import type { Sample, Scenario } from './scenarios/scenario.ts';
+import { holdfastIsBuilt } from './servers/subjects.ts';
+
+const SCENARIOS: readonly Scenario[] = [fanout, burst, channels, mixed, idle, connect];
+
+const HELP = `usage: npm run bench -- [scenario...] [options]
+
+scenarios (default: all)
+${SCENARIOS.map((scenario) => `  ${scenario.name.padEnd(10)} ${scenario.title}`).join('\n')}
+
+options
+  --smoke            everything tiny, one round, nothing written: only proves that no message is lost
+  --rounds N         rounds of a scenario (default: its own, 3 or 5)
+  --duration S       length of the measured window in seconds (default 10)
+  --servers A,B      only these, by name: bare, socket.io, holdfast (with ×2 for two workers, as in "holdfast x2")
+  --ack              the other servers acknowledge each publication too, as Holdfast does
+  --out DIR          where results go (default test/bench/results)
+  --no-write         writes no results
+  --strict           a missed goal fails too
+  --help             this text
+
+exit code: 0, or 1 when a message was lost, repeated or reordered, a measurement failed, or a goal was missed with --strict
+`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    smoke: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    duration: { type: 'string' },
+    servers: { type: 'string' },
+    ack: { type: 'boolean', default: false },
+    out: { type: 'string', default: 'test/bench/results' },
+    'no-write': { type: 'boolean', default: false },
+    strict: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+function positive(text: string | undefined, option: string): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!(value > 0)) throw new Error(`${option} wants a number above 0, not ${text}`);
+  return value;
+}
+
+const durationS = positive(values.duration, '--duration');
+const options = {
+  smoke: values.smoke,
+  acknowledge: values.ack,
+  durationMs: durationS === undefined ? undefined : durationS * 1000,
+};
+const rounds = positive(values.rounds, '--rounds');
+const wanted = values.servers?.split(',').map((name) => name.trim().replace(/ x(\d)$/, ' ×$1'));
+const progress = new Progress();
+
+function chosenScenarios(): Scenario[] {
+  for (const name of positionals) {
+    if (!SCENARIOS.some((scenario) => scenario.name === name)) {
+      throw new Error(`no scenario is called ${name}; there are ${SCENARIOS.map((s) => s.name).join(', ')}`);
+    }
+  }
+  return SCENARIOS.filter((scenario) => positionals.length === 0 || positionals.includes(scenario.name));
+}
+
+function summary(scenario: Scenario, sample: Sample): string {
+  return scenario.figures
+    .map((figure) =>
+      `${figure.label} ${number(sample.figures[figure.key] ?? Number.NaN, figure.digits)} ${figure.unit}`.trim(),
+    )
+    .join(', ');
+}
+
+async function runScenario(scenario: Scenario): Promise<Outcome> {
+  const subjects = scenario.subjects.filter(
+    ({ name }) =>
+      (wanted?.includes(name) ?? true) && (!values.smoke || scenario.smokeSubjects.includes(name)),
+  );
+  if (subjects.some((subject) => subject.dialect === 'holdfast') && !holdfastIsBuilt()) {
+    throw new Error('Holdfast is not built (.build/src/main.js): run tsc, or choose others with --servers');
+  }
+  const samples = new Map<string, Sample[]>(subjects.map(({ name }) => [name, []]));
+  const failures: string[] = [];
+  const facts = machine();
+  const runner = new Runner({
+    options,
+    progress: (text) => {
+      progress.now(text);
+    },
+    onSample(subject, round, sample) {
+      samples.get(subject.name)?.push(sample);
+      progress.line(`${scenario.name} ${round} ${subject.name}: ${summary(scenario, sample)}`);
+      for (const warning of sample.warnings) progress.line(`  doubt: ${warning}`);
+    },
+    onFailure(subject, round, message) {
+      failures.push(`${subject.name}, round ${round}: ${message.split('\n', 1)[0] ?? ''}`);
+      progress.line(`${scenario.name} ${round} ${subject.name} FAILED: ${message}`);
+    },
+  });
+  const interrupt = (): void => {
+    runner.kill();
+    process.exit(130);
+  };
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  await runner.run(scenario, subjects, values.smoke ? 1 : (rounds ?? scenario.rounds));
+  process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+  const date = new Date().toISOString().slice(0, 10);
+  const method = scenario.method(options);
+  return { scenario, method, acknowledge: values.ack, machine: facts, date, samples, failures };
+}
+
+/** True when the outcome is as it must be. */
+function conclude(outcome: Outcome): boolean {
+  const judged = values.smoke ? [] : verdicts(outcome);
+  for (const { result, text, value } of judged) progress.line(`  ${result}: ${text} (${number(value, 2)})`);
+  const { lost, repeated, reordered, stray } = totalFaults(outcome);
+  progress.line(`  messages lost ${lost}, repeated ${repeated}, reordered ${reordered}, astray ${stray}`);
+  if (!values.smoke && !values['no-write']) {
+    progress.line(`  written: ${writeResults(outcome, values.out)}`);
+  }
+  return isSound(outcome) && !(values.strict && judged.some(({ result }) => result !== 'met'));
+}
+
+if (values.help) process.stdout.write(HELP);
+else {
+  let sound = true;
+  for (const scenario of chosenScenarios()) sound = conclude(await runScenario(scenario)) && sound;
+  progress.line(sound ? 'sound' : 'NOT SOUND: see above');
+  process.exitCode = sound ? 0 : 1;
+}

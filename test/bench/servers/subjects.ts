@@ -1,0 +1,130 @@
+// The servers that are compared, each started the same way: a Node process of its own, from a program of ours.
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { DialectName } from '../load/dialects.ts';
+import { RunningServer } from './running.ts';
+
+export interface Subject {
+  readonly name: string;
+  readonly dialect: DialectName;
+  readonly workers: number;
+  /** `acknowledge`: tell publishers that a publication was taken (Holdfast always does). */
+  start(acknowledge: boolean): Promise<RunningServer>;
+}
+
+const HOLDFAST_PROGRAM = program('../../../src/main.js');
+
+function program(path: string): string {
+  return fileURLToPath(new URL(path, import.meta.url));
+}
+
+async function announcedPort(output: string): Promise<number | undefined> {
+  const port = /^listening (\d+)$/m.exec(output)?.[1];
+  return Promise.resolve(port === undefined ? undefined : Number(port));
+}
+
+function ownProgram(name: string, dialect: DialectName, file: string, workers: number): Subject {
+  return {
+    name,
+    dialect,
+    workers,
+    async start(acknowledge) {
+      const server = new RunningServer(name, [program(file), String(workers), acknowledge ? 'ack' : '']);
+      return started(server, workers === 1 ? 1 : workers + 1, announcedPort);
+    },
+  };
+}
+
+async function started(
+  server: RunningServer,
+  processes: number,
+  readyPort: (output: string) => Promise<number | undefined>,
+): Promise<RunningServer> {
+  try {
+    await server.ready(processes, readyPort);
+    return server;
+  } catch (error) {
+    server.kill();
+    throw error;
+  }
+}
+
+export const bare = (workers: number): Subject =>
+  ownProgram(workers === 1 ? 'bare' : `bare ×${workers}`, 'bare', '../bare-server.js', workers);
+
+export const socketio = (workers: number): Subject =>
+  ownProgram(
+    workers === 1 ? 'socket.io' : `socket.io ×${workers}`,
+    'socket.io',
+    '../socketio-server.js',
+    workers,
+  );
+
+export function holdfastIsBuilt(): boolean {
+  return existsSync(HOLDFAST_PROGRAM);
+}
+
+/** The compiled program with the embedded engine; anonymous clients may subscribe and publish everywhere. */
+export const holdfast = (workers: number): Subject => {
+  const name = workers === 1 ? 'holdfast' : `holdfast ×${workers}`;
+  return {
+    name,
+    dialect: 'holdfast',
+    workers,
+    async start() {
+      const port = await freePort();
+      const folder = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
+      const file = join(folder, 'config.json');
+      writeFileSync(file, JSON.stringify(config(port, workers, folder)));
+      const server = new RunningServer(name, [HOLDFAST_PROGRAM, 'serve', '--config', file], () => {
+        rmSync(folder, { recursive: true, force: true });
+      });
+      return started(server, workers + 1, async () => ((await isReady(port)) ? port : undefined));
+    },
+  };
+};
+
+function config(port: number, workers: number, folder: string): unknown {
+  return {
+    workers,
+    http_server: { address: '127.0.0.1', port },
+    client: { allow_anonymous_connect_without_token: true },
+    channel: {
+      without_namespace: {
+        allow_subscribe_for_client: true,
+        allow_subscribe_for_anonymous: true,
+        allow_publish_for_client: true,
+        allow_publish_for_anonymous: true,
+      },
+    },
+    control: { socket: join(folder, 'control.sock') },
+    shutdown: { timeout: '2s' },
+    log: { level: 'warn' },
+  };
+}
+
+async function isReady(port: number): Promise<boolean> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/readyz`, { signal: AbortSignal.timeout(1000) });
+    await response.arrayBuffer();
+    return response.ok;
+  } catch {
+    return false;
+  }
+}
+
+async function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => {
+        resolve(typeof address === 'object' && address !== null ? address.port : 0);
+      });
+    });
+  });
+}

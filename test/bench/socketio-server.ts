@@ -1,0 +1,49 @@
+// socket.io as its manual sets it up: websocket only; with more than one worker, the sticky primary and the cluster
+// adapter. Arguments: workers, and `ack` to acknowledge publications.
+import cluster from 'node:cluster';
+import { createServer } from 'node:http';
+import { createAdapter, setupPrimary } from '@socket.io/cluster-adapter';
+import { setupMaster, setupWorker } from '@socket.io/sticky';
+import { Server } from 'socket.io';
+import { announce, listen } from './servers/announce.ts';
+
+const workers = Number(process.argv[2] ?? 1);
+const acknowledge = process.argv[3] === 'ack';
+
+function attach(io: Server): void {
+  io.on('connection', (socket) => {
+    socket.on('join', (room: string, done: () => void) => {
+      void socket.join(room);
+      done();
+    });
+    socket.on('pub', (room: string, data: unknown) => {
+      io.to(room).emit('m', room, data);
+      if (acknowledge) socket.emit('p');
+    });
+  });
+}
+
+const options = { transports: ['websocket' as const], serveClient: false, perMessageDeflate: false };
+
+if (workers === 1) {
+  const http = createServer();
+  attach(new Server(http, options));
+  listen(http, announce);
+} else if (cluster.isPrimary) {
+  cluster.setupPrimary({ serialization: 'advanced' });
+  const http = createServer();
+  setupMaster(http, { loadBalancingMethod: 'least-connection' });
+  setupPrimary();
+  let ready = 0;
+  cluster.on('message', (_worker, message: { ready?: boolean }) => {
+    if (message.ready !== true || ++ready < workers) return;
+    listen(http, announce);
+  });
+  for (let i = 0; i < workers; i++) cluster.fork();
+} else {
+  const io = new Server(createServer(), options);
+  io.adapter(createAdapter());
+  setupWorker(io);
+  attach(io);
+  process.send?.({ ready: true });
+}
