@@ -53,11 +53,13 @@ export class TokenKeys {
   async candidates(header: JWSHeaderParameters): Promise<readonly KeyCandidate[]> {
     const family = FAMILIES.find(({ algorithms }) => algorithms.includes(header.alg ?? ''));
     if (family === undefined) throw new InvalidTokenError('token algorithm is not supported');
-    const keys = [...this.#staticKeys(family.kind)];
-    // A shared secret is never taken from a public endpoint.
+    // With an endpoint, public keys come from there alone. A shared secret never does.
     if (family.kind !== 'hmac' && this.#remote !== undefined) {
-      keys.push(...(await this.#remote.candidates(header)));
+      const fitting = await this.#remote.candidates(header);
+      if (fitting.length === 0) throw new InvalidTokenError('no key of the JWKS endpoint fits the token');
+      return fitting;
     }
+    const keys = [...this.#staticKeys(family.kind)];
     if (keys.length > 0) return keys;
     throw new NoTokenKeyError(
       `no key is configured for ${family.kind} tokens: see client.token in the config`,
