@@ -17,7 +17,11 @@ export interface EngineProbeDeps {
 
 const INTERVAL_MS = 1_000;
 const TIMEOUT_MS = 4_000;
-const PUBLISH_OPTIONS = { historySize: 0, historyTtlMs: 0, historyMetaTtlMs: 0 };
+/**
+ * Stored: an engine that can pass messages on but not keep them is not well, and one that serves the channels of a single
+ * process inside that process proves nothing by them.
+ */
+const PUBLISH_OPTIONS = { historySize: 1, historyTtlMs: 60_000, historyMetaTtlMs: 60_000 };
 
 export class EngineProbe implements HealthCheck {
   readonly name = 'engine';
