@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Child, type Exit } from './child.ts';
+import { childPids } from './processes.ts';
 import type { Scope } from './scope.ts';
 import { tempDir } from './temp-dir.ts';
 
@@ -64,6 +65,21 @@ export class Gateway {
     });
     if (response.status !== 200) throw new Error(`${method}: ${response.status} ${await response.text()}`);
     return response.json();
+  }
+
+  /** Sum over all labels of a metric of the host, its name without the prefix. */
+  async metric(name: string, labels = ''): Promise<number> {
+    const text = await (await fetch(`${this.httpUrl}/metrics`)).text();
+    const lines = text.split('\n').filter((line) => {
+      const [series = ''] = line.split(' ');
+      return series.split('{')[0] === `holdfast_${name}` && series.includes(labels);
+    });
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  }
+
+  /** Process ids of the workers, in the order in which they were started. */
+  workerPids(): Promise<number[]> {
+    return childPids(this.child.pid);
   }
 
   stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Exit> {
