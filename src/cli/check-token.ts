@@ -1,0 +1,96 @@
+// `holdfast check-token TOKEN`: would the gateway accept it, and what does it say?
+import { type Command, Option } from 'commander';
+import { tokenVerifierConfig } from '../app/token-config.ts';
+import { InvalidTokenError, TokenExpiredError } from '../auth/token-errors.ts';
+import { TokenVerifier } from '../auth/token-verifier.ts';
+import { CliError, ExitCodes } from './cli-error.ts';
+import { type CliDeps, paint, printJson } from './cli-deps.ts';
+import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.ts';
+
+type TokenKind = 'connection' | 'subscription';
+
+interface CheckTokenFlags extends ConfigFlags {
+  readonly type?: TokenKind;
+  readonly json?: true;
+}
+
+export function addCheckToken(program: Command, deps: CliDeps): void {
+  addConfigFlags(
+    program
+      .command('check-token')
+      .description('verify a token as the gateway would, and print its claims')
+      .argument('<token>', 'the JWT; - reads it from standard input'),
+  )
+    .addOption(
+      new Option('--type <type>', 'default: a token with a `channel` claim is one of a subscription').choices(
+        ['connection', 'subscription'],
+      ),
+    )
+    .option('--json', 'print the outcome as JSON')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ holdfast check-token "$TOKEN" --config holdfast.yaml\n\nExit codes: 0 accepted, 1 refused.',
+    )
+    .action(async (given: string, flags: CheckTokenFlags) => {
+      const token = given === '-' ? (await deps.readText()).trim() : given;
+      await checkToken(token, flags, deps);
+    });
+}
+
+async function checkToken(token: string, flags: CheckTokenFlags, deps: CliDeps): Promise<void> {
+  const config = await configFrom(flags, deps);
+  const claims = claimsOf(token);
+  const type = flags.type ?? (claims !== undefined && 'channel' in claims ? 'subscription' : 'connection');
+  const verifier = new TokenVerifier({ clock: deps.clock }, tokenVerifierConfig(config.client));
+  const refusal = await refusalOf(verifier, token, type);
+  if (flags.json === true) {
+    printJson(deps, {
+      valid: refusal === undefined,
+      type,
+      ...(refusal === undefined ? {} : { reason: refusal }),
+      claims,
+    });
+  } else if (claims !== undefined) {
+    const outcome = refusal === undefined ? 'accepted' : 'refused';
+    const colour = refusal === undefined ? 'green' : 'red';
+    deps.stdout.write(`${type} token: ${paint(deps.stdout, deps.environment, colour, outcome)}\n`);
+    for (const [name, value] of Object.entries(claims)) {
+      deps.stdout.write(`  ${name}: ${JSON.stringify(value)}${timeText(name, value)}\n`);
+    }
+  }
+  if (refusal !== undefined) throw new CliError(ExitCodes.failure, refusal);
+}
+
+async function refusalOf(
+  verifier: TokenVerifier,
+  token: string,
+  type: TokenKind,
+): Promise<string | undefined> {
+  try {
+    await (type === 'connection' ? verifier.verifyConnection(token) : verifier.verifySubscription(token));
+    return undefined;
+  } catch (error) {
+    if (error instanceof InvalidTokenError || error instanceof TokenExpiredError) return error.message;
+    throw error;
+  }
+}
+
+/** Unverified; only to be shown beside the outcome. */
+function claimsOf(token: string): Record<string, unknown> | undefined {
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
+    return typeof claims === 'object' && claims !== null && !Array.isArray(claims)
+      ? { ...claims }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const TIME_CLAIMS = new Set(['exp', 'nbf', 'iat', 'expire_at']);
+
+function timeText(name: string, value: unknown): string {
+  if (!TIME_CLAIMS.has(name) || typeof value !== 'number') return '';
+  const time = new Date(value * 1_000);
+  return Number.isNaN(time.getTime()) ? '' : ` (${time.toISOString()})`;
+}

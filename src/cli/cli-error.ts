@@ -1,0 +1,23 @@
+// How commands end: exit codes that scripts can rely on (those of sysexits.h where it has one).
+import { HoldfastError } from '../util/errors.ts';
+
+export const ExitCodes = {
+  ok: 0,
+  failure: 1,
+  usage: 2,
+  /** EX_UNAVAILABLE: no gateway answers. */
+  unavailable: 69,
+  /** EX_CONFIG */
+  config: 78,
+} as const;
+
+export type ExitCode = (typeof ExitCodes)[keyof typeof ExitCodes];
+
+/** Ends a command with a message for people and a code for scripts. */
+export class CliError extends HoldfastError {
+  readonly exitCode: ExitCode;
+  constructor(exitCode: ExitCode, message: string, options?: ErrorOptions) {
+    super('HOLDFAST_CLI', message, options);
+    this.exitCode = exitCode;
+  }
+}

@@ -1,0 +1,74 @@
+// The command line as a whole: which commands there are, and how any of them ends.
+import { Command, CommanderError } from 'commander';
+import { ConfigError } from '../util/errors.ts';
+import { addCheck } from './check.ts';
+import { addCheckToken } from './check-token.ts';
+import { CliError, type ExitCode, ExitCodes } from './cli-error.ts';
+import { type CliDeps, note, paint } from './cli-deps.ts';
+import { addDefaults, addSchema } from './defaults.ts';
+import { addPub } from './pub.ts';
+import { addSub } from './sub.ts';
+import { addSubToken, addToken } from './token.ts';
+
+/** Runs one command; resolves to the exit code. */
+export async function runCli(args: readonly string[], deps: CliDeps): Promise<ExitCode> {
+  try {
+    await buildProgram(deps).parseAsync([...args], { from: 'user' });
+    return ExitCodes.ok;
+  } catch (error) {
+    return reportFailure(error, deps);
+  }
+}
+
+function buildProgram(deps: CliDeps): Command {
+  const program = new Command('holdfast')
+    .description('A WebSocket gateway whose connections hold, whatever you do to the servers.')
+    .version(deps.version, '-V, --version')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void deps.stdout.write(text),
+      writeErr: (text) => void deps.stderr.write(text),
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .showHelpAfterError('(--help says more)')
+    .addHelpText(
+      'after',
+      `
+First steps:
+  $ holdfast serve --dev
+  $ holdfast sub chat &
+  $ holdfast pub chat '{"text":"hello"}'
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 69 no gateway answers, 78 wrong configuration.`,
+    );
+  for (const add of [
+    addCheck,
+    addDefaults,
+    addSchema,
+    addToken,
+    addSubToken,
+    addCheckToken,
+    addPub,
+    addSub,
+  ]) {
+    add(program, deps);
+  }
+  return program;
+}
+
+function reportFailure(error: unknown, deps: CliDeps): ExitCode {
+  // commander has printed its message already; help and version arrive here too, with code 0.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCodes.ok : ExitCodes.usage;
+  const label = paint(deps.stderr, deps.environment, 'red', 'holdfast');
+  if (error instanceof CliError) {
+    note(deps, `${label}: ${error.message}`);
+    return error.exitCode;
+  }
+  if (error instanceof ConfigError) {
+    note(deps, `${label}: the configuration is invalid\n${error.message.replace(/^/gm, '  ')}`);
+    return ExitCodes.config;
+  }
+  note(deps, `${label}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+  return ExitCodes.failure;
+}
