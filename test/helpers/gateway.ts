@@ -127,9 +127,11 @@ async function isReady(port: number): Promise<boolean> {
   }
 }
 
+/** Of the line that says where it listens: `{ msg: 'listening', url: 'ws://...' }`. */
 function listeningPort(output: string): number | undefined {
   for (const line of logLines(output)) {
-    if (line['msg'] === 'listening' && typeof line['port'] === 'number') return line['port'];
+    const { msg, url } = line;
+    if (msg === 'listening' && typeof url === 'string') return Number(new URL(url).port);
   }
   return undefined;
 }
