@@ -4,6 +4,7 @@ import { EventEmitter } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import { Socket } from 'node:net';
 import { setupWorker } from '@socket.io/sticky';
+import { isConnectionHandle } from './native-handle.ts';
 import type { WorkerLink } from './worker-link.ts';
 
 /**
@@ -12,28 +13,24 @@ import type { WorkerLink } from './worker-link.ts';
  */
 export function serveAssignedConnections(httpServer: HttpServer, link: WorkerLink): void {
   // Sticky would learn of sessions from an engine.io server; here the link's bindSid tells the primary instead.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- all that it needs of a server is there
   setupWorker({ httpServer, engine: new EventEmitter() } as unknown as Parameters<typeof setupWorker>[0]);
   // Node checks headersTimeout and requestTimeout only from 'listening' on, and this server never listens.
   httpServer.emit('listening');
   const onClose = (): void => link.connectionClosed();
   link.onAssigned((head, handle) => {
-    if (!isSocketHandle(handle)) {
+    if (!isConnectionHandle(handle)) {
       // The primary counted it already.
       link.connectionClosed();
       return;
     }
     // manualStart: not a byte is read before the HTTP server listens to the socket. As http.Server would, half-open.
-    const socket = new Socket({
-      handle,
-      readable: true,
-      writable: true,
-      allowHalfOpen: true,
-      manualStart: true,
-    } as SocketOptions);
+    const options = { handle, readable: true, writable: true, allowHalfOpen: true, manualStart: true };
+    const socket = new Socket(options);
     socket.once('close', onClose);
     // http.Server does so for sockets that it accepts itself.
     socket.setNoDelay(true);
-    process.emit('message', { type: 'sticky:connection', data: head }, socket as never);
+    process.emit('message', { type: 'sticky:connection', data: head }, socket);
   });
 }
 
@@ -51,12 +48,4 @@ export function listenShared(
       resolve(typeof bound === 'object' && bound !== null ? `${bound.address}:${bound.port}` : String(bound));
     });
   });
-}
-
-// Options that Node documents only in part.
-type SocketOptions = ConstructorParameters<typeof Socket>[0];
-type SocketHandle = NonNullable<SocketOptions> & { readonly fd: number };
-
-function isSocketHandle(handle: unknown): handle is SocketHandle {
-  return typeof handle === 'object' && handle !== null && 'readStart' in handle;
 }

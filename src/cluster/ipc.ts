@@ -61,9 +61,7 @@ export type ToPrimary =
 
 type Fields = Readonly<Record<string, unknown>>;
 
-function fieldsOf(message: unknown): Fields | undefined {
-  return typeof message === 'object' && message !== null ? (message as Fields) : undefined;
-}
+const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
 
 const isCount = (value: unknown): value is number =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0;
@@ -72,23 +70,21 @@ const isStrings = (value: unknown): value is string[] =>
   Array.isArray(value) && value.every((item) => typeof item === 'string');
 
 function isVitals(value: unknown): value is WorkerVitals {
-  const vitals = fieldsOf(value);
   return (
-    vitals !== undefined &&
-    isCount(vitals['loopLagMs']) &&
-    isCount(vitals['rssBytes']) &&
-    isCount(vitals['heapUsedBytes'])
+    isFields(value) &&
+    isCount(value['loopLagMs']) &&
+    isCount(value['rssBytes']) &&
+    isCount(value['heapUsedBytes'])
   );
 }
 
 function isStartFacts(value: unknown): value is StartFacts {
-  const facts = fieldsOf(value);
   return (
-    facts !== undefined &&
-    isCount(facts['slot']) &&
-    isCount(facts['slots']) &&
-    isCount(facts['incarnation']) &&
-    typeof facts['engineSocketPath'] === 'string'
+    isFields(value) &&
+    isCount(value['slot']) &&
+    isCount(value['slots']) &&
+    isCount(value['incarnation']) &&
+    typeof value['engineSocketPath'] === 'string'
   );
 }
 
@@ -115,10 +111,10 @@ const toPrimaryChecks: { readonly [Type in ToPrimary['type']]: (message: Fields)
 };
 
 function narrow(checks: Readonly<Record<string, (message: Fields) => boolean>>, message: unknown): boolean {
-  const fields = fieldsOf(message);
-  const type = fields?.['type'];
-  if (fields === undefined || typeof type !== 'string' || !Object.hasOwn(checks, type)) return false;
-  return checks[type]?.(fields) === true;
+  if (!isFields(message)) return false;
+  const type = message['type'];
+  if (typeof type !== 'string' || !Object.hasOwn(checks, type)) return false;
+  return checks[type]?.(message) === true;
 }
 
 /** True for a message of ours; false for those of sticky, pm2 or anybody else. */

@@ -1,0 +1,268 @@
+// Gives every accepted connection to a worker, and never loses one on the way: counted when assigned, held while nobody
+// can take it, assigned again when its worker dies before it has it.
+import type { Worker } from 'node:cluster';
+import type { Socket } from 'node:net';
+import type { Logger } from 'pino';
+import type { Clock } from '../util/clock.ts';
+import { freeze } from './native-handle.ts';
+import { refuse, type Refusal } from './refusal.ts';
+import type { RequestHead } from './request-head.ts';
+import { StickyDoor } from './sticky-door.ts';
+import type { ToWorker } from './ipc.ts';
+import type { Parcel, WorkerProcess } from './worker-process.ts';
+
+export interface AssignPolicy {
+  /** How long a connection waits for a routable worker, and how many may. */
+  readonly holdMs: number;
+  readonly maxHeld: number;
+  /** A worker that could not take a connection gets no other for so long. */
+  readonly refusedPauseMs: number;
+  /** Workers that may refuse one connection before its client is told to come back. */
+  readonly maxAttempts: number;
+}
+
+export const defaultAssignPolicy: AssignPolicy = {
+  holdMs: 5000,
+  maxHeld: 4096,
+  refusedPauseMs: 1000,
+  maxAttempts: 4,
+};
+
+/** Decides about a connection before any worker pays for it; undefined lets it in. */
+export type Admission = (head: RequestHead, socket: Socket) => Refusal | undefined;
+
+interface AssignerDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly admission: Admission;
+  readonly onRefused: (reason: string) => void;
+}
+
+const NO_WORKER: Refusal = { status: 503, reason: 'no worker is ready', retryAfterS: 1 };
+
+/** What the primary knows of one worker's connections. */
+class Ledger {
+  readonly process: WorkerProcess;
+  routed = false;
+  pausedUntilMs = 0;
+  connections = 0;
+  readonly #clock: Clock;
+
+  constructor(process: WorkerProcess, clock: Clock) {
+    this.process = process;
+    this.#clock = clock;
+  }
+
+  get routable(): boolean {
+    return this.routed && this.process.connected && this.pausedUntilMs <= this.#clock.monotonicMs();
+  }
+}
+
+class Assignment implements Parcel {
+  readonly socket: Socket;
+  readonly sid: string | undefined;
+  readonly message: ToWorker;
+  readonly #assigner: ConnectionAssigner;
+  ledger: Ledger | undefined;
+  attempts = 0;
+  /** When held: the time to give up. */
+  deadlineMs = 0;
+
+  constructor(socket: Socket, sid: string | undefined, bytes: Buffer, assigner: ConnectionAssigner) {
+    this.socket = socket;
+    this.sid = sid;
+    this.message = { type: 'assign', head: bytes };
+    this.#assigner = assigner;
+  }
+
+  delivered(): void {
+    // Only this process's copy of the descriptor: the connection lives on in the worker.
+    this.socket.destroy();
+  }
+
+  refused(): void {
+    this.#assigner.returned(this);
+  }
+}
+
+export class ConnectionAssigner {
+  readonly #deps: AssignerDeps;
+  readonly #policy: AssignPolicy;
+  readonly #door = new StickyDoor();
+  readonly #ledgers = new Map<Worker, Ledger>();
+  /** Oldest first. */
+  readonly #held = new Set<Assignment>();
+  #timer: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(deps: AssignerDeps, policy: AssignPolicy) {
+    this.#deps = deps;
+    this.#policy = policy;
+  }
+
+  get held(): number {
+    return this.#held.size;
+  }
+
+  /** Connections assigned to a worker and not reported closed. */
+  connections(process: WorkerProcess): number {
+    return this.#ledgers.get(process.cluster)?.connections ?? 0;
+  }
+
+  /** To be called when it is forked: sticky looks at every worker of the cluster. */
+  add(process: WorkerProcess): void {
+    const ledger = new Ledger(process, this.#deps.clock);
+    this.#ledgers.set(process.cluster, ledger);
+    this.#door.admit(process.cluster, ledger);
+  }
+
+  route(process: WorkerProcess, routed: boolean): void {
+    const ledger = this.#ledgers.get(process.cluster);
+    if (ledger === undefined) return;
+    ledger.routed = routed;
+    if (routed) this.#assignHeld();
+    else this.#reassign(process.takeBack());
+  }
+
+  /** What a worker says of its connections. */
+  report(
+    process: WorkerProcess,
+    news: {
+      readonly closed: number;
+      readonly boundSids: readonly string[];
+      readonly unboundSids: readonly string[];
+    },
+  ): void {
+    const ledger = this.#ledgers.get(process.cluster);
+    if (ledger === undefined) return;
+    ledger.connections = Math.max(0, ledger.connections - news.closed);
+    for (const sid of news.boundSids) this.#door.bind(process.cluster, sid);
+    for (const sid of news.unboundSids) this.#door.unbind(process.cluster, sid);
+  }
+
+  /** It has ended; `undelivered` go to others. */
+  remove(process: WorkerProcess, undelivered: readonly Parcel[]): void {
+    this.#ledgers.delete(process.cluster);
+    this.#door.forget(process.cluster);
+    if (undelivered.length > 0) {
+      this.#deps.logger.info(
+        { pid: process.pid, connections: undelivered.length },
+        'connections assigned again',
+      );
+    }
+    this.#reassign(undelivered);
+  }
+
+  /** Takes the socket over; `bytes` is everything read from it. */
+  accept(socket: Socket, head: RequestHead, bytes: Buffer): void {
+    const refusal = this.#deps.admission(head, socket);
+    if (refusal !== undefined) {
+      this.#refuse(socket, refusal);
+      return;
+    }
+    if (freeze(socket) === undefined) return;
+    this.#assign(new Assignment(socket, head.sid, bytes, this));
+  }
+
+  /** A worker handed it back: try others. */
+  returned(assignment: Assignment): void {
+    const { ledger } = assignment;
+    assignment.ledger = undefined;
+    if (ledger !== undefined) {
+      ledger.connections = Math.max(0, ledger.connections - 1);
+      if (!assignment.socket.destroyed) {
+        ledger.pausedUntilMs = this.#deps.clock.monotonicMs() + this.#policy.refusedPauseMs;
+        this.#deps.logger.warn({ pid: ledger.process.pid }, 'worker could not take a connection');
+      }
+    }
+    if (assignment.socket.destroyed) return;
+    if (assignment.attempts >= this.#policy.maxAttempts) this.#refuse(assignment.socket, NO_WORKER);
+    else this.#assign(assignment);
+  }
+
+  /** Refuses whoever is still held. May be called twice. */
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    for (const assignment of this.#held) this.#refuse(assignment.socket, NO_WORKER);
+    this.#held.clear();
+  }
+
+  #reassign(parcels: readonly Parcel[]): void {
+    for (const parcel of parcels) {
+      if (!(parcel instanceof Assignment)) continue;
+      if (parcel.ledger !== undefined) parcel.ledger.connections -= 1;
+      parcel.ledger = undefined;
+      this.#assign(parcel);
+    }
+  }
+
+  #assign(assignment: Assignment): void {
+    if (assignment.socket.destroyed) return;
+    const ledger = this.#choose(assignment);
+    if (ledger === undefined) {
+      this.#hold(assignment);
+      return;
+    }
+    assignment.attempts += 1;
+    assignment.ledger = ledger;
+    // Counted here, not when the worker has it: a thousand at once would otherwise all go to the same one.
+    ledger.connections += 1;
+    ledger.process.deliver(assignment);
+  }
+
+  #choose(assignment: Assignment): Ledger | undefined {
+    const { sid } = assignment;
+    if (sid !== undefined && assignment.attempts === 0) {
+      const worker = this.#door.choose(sid);
+      const ledger = worker === undefined ? undefined : this.#ledgers.get(worker);
+      // A session's own worker takes its requests while it is leaving, too.
+      if (ledger !== undefined && (ledger.routable || this.#door.owns(ledger.process.cluster, sid)))
+        return ledger;
+    }
+    const worker = this.#door.choose(undefined);
+    const ledger = worker === undefined ? undefined : this.#ledgers.get(worker);
+    return ledger?.routable === true ? ledger : undefined;
+  }
+
+  #hold(assignment: Assignment): void {
+    if (this.#closed || this.#held.size >= this.#policy.maxHeld) {
+      this.#refuse(assignment.socket, NO_WORKER);
+      return;
+    }
+    if (assignment.deadlineMs === 0) {
+      assignment.deadlineMs = this.#deps.clock.monotonicMs() + this.#policy.holdMs;
+    }
+    this.#held.add(assignment);
+    this.#armTimer();
+  }
+
+  #assignHeld(): void {
+    const held = [...this.#held];
+    this.#held.clear();
+    for (const assignment of held) this.#assign(assignment);
+  }
+
+  #armTimer(): void {
+    // Short, because a worker may also become routable by the mere passing of its pause.
+    this.#timer ??= setTimeout(this.#onTimer, Math.min(this.#policy.holdMs, this.#policy.refusedPauseMs) / 2);
+  }
+
+  readonly #onTimer = (): void => {
+    this.#timer = undefined;
+    this.#assignHeld();
+    const nowMs = this.#deps.clock.monotonicMs();
+    for (const assignment of this.#held) {
+      if (assignment.deadlineMs > nowMs) continue;
+      this.#held.delete(assignment);
+      this.#refuse(assignment.socket, NO_WORKER);
+    }
+    if (this.#held.size > 0) this.#armTimer();
+  };
+
+  #refuse(socket: Socket, refusal: Refusal): void {
+    this.#deps.onRefused(refusal.reason);
+    refuse(socket, refusal);
+  }
+}

@@ -1,0 +1,54 @@
+// The private parts of Node that passing live connections needs, in one place: the handle under a socket, and the
+// acknowledgements of handles on a child's channel. The component tests prove them on every supported Node.
+/* oxlint-disable no-underscore-dangle -- these are Node's own names */
+import type { ChildProcess, SendHandle } from 'node:child_process';
+import type { Socket } from 'node:net';
+
+/** A TCP or UNIX-socket connection below net.Socket; `fd` is negative once it is closed. */
+export interface ConnectionHandle {
+  readonly fd: number;
+  reading: boolean;
+  readStop(): number;
+  close(): void;
+}
+
+export function isConnectionHandle(handle: unknown): handle is ConnectionHandle & SendHandle {
+  return typeof handle === 'object' && handle !== null && 'fd' in handle && 'readStop' in handle;
+}
+
+/**
+ * Stops a socket from reading, in the kernel too (pause() alone does not), and returns its handle to be sent raw: a raw
+ * handle arrives silent, and the sender keeps its own copy. Undefined when the socket is already closed.
+ */
+export function freeze(socket: Socket): (ConnectionHandle & SendHandle) | undefined {
+  const handle = '_handle' in socket ? socket._handle : undefined;
+  if (!isConnectionHandle(handle) || socket.destroyed) return undefined;
+  socket.pause();
+  handle.reading = false;
+  handle.readStop();
+  return handle;
+}
+
+/** A connection of a port that workers share through node:cluster, on its way to one of them. */
+export function isNewConnection(message: unknown): boolean {
+  return typeof message === 'object' && message !== null && 'act' in message && message.act === 'newconn';
+}
+
+/** The child says that the oldest unacknowledged handle has arrived (true) or could not be taken (false). */
+export function acknowledgement(internalMessage: unknown): boolean | undefined {
+  if (typeof internalMessage !== 'object' || internalMessage === null || !('cmd' in internalMessage))
+    return undefined;
+  if (internalMessage.cmd === 'NODE_HANDLE_ACK') return true;
+  if (internalMessage.cmd === 'NODE_HANDLE_NACK') return false;
+  return undefined;
+}
+
+/**
+ * Node never says 'disconnect' for a child that died with a handle unacknowledged (nodejs/node#19433), and node:cluster
+ * then keeps it in its lists for ever. To be called when the process has exited and its channel is closed.
+ */
+export function finishDisconnect(child: ChildProcess): void {
+  if (!('_handleQueue' in child) || child._handleQueue === null) return;
+  child._handleQueue = null;
+  child.emit('disconnect');
+}

@@ -1,0 +1,94 @@
+// The primary's listening sockets for clients: a TCP port and, beside it, a UNIX socket for a proxy on the same host.
+import { lstatSync, rmSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { ConfigError, UnavailableError } from '../util/errors.ts';
+
+export type ListenAddress =
+  | { readonly kind: 'tcp'; readonly host: string | undefined; readonly port: number }
+  /** Open to every local user unless its directory is not: the proxy runs as another one. */
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** The kernel cuts it to net.core.somaxconn; Node's default of 511 is a storm's first victim. */
+const BACKLOG = 16_384;
+
+export class PublicListener {
+  readonly #servers: Server[] = [];
+  readonly #unixPaths: string[] = [];
+  readonly #onConnection: (socket: Socket) => void;
+
+  constructor(onConnection: (socket: Socket) => void) {
+    this.#onConnection = onConnection;
+  }
+
+  /** Resolves to where it listens: `host:port` or `unix:path`. */
+  async listen(address: ListenAddress): Promise<string> {
+    if (address.kind === 'unix') await removeStaleSocket(address.path);
+    // Half-open as http.Server: a client may end its side after the request.
+    const server = createServer({ allowHalfOpen: true }, this.#onConnection);
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error) => reject(explain(error, address)));
+      server.listen(
+        address.kind === 'unix'
+          ? { path: address.path, backlog: BACKLOG, readableAll: true, writableAll: true }
+          : {
+              port: address.port,
+              backlog: BACKLOG,
+              ...(address.host === undefined ? {} : { host: address.host }),
+            },
+        resolve,
+      );
+    });
+    this.#servers.push(server);
+    if (address.kind === 'unix') this.#unixPaths.push(address.path);
+    return describe(server);
+  }
+
+  /** No more connections; the socket files are removed. May be called twice. */
+  close(): void {
+    for (const server of this.#servers) if (server.listening) server.close();
+    for (const path of this.#unixPaths) rmSync(path, { force: true });
+    this.#unixPaths.length = 0;
+  }
+}
+
+function describe(server: Server): string {
+  const address = server.address();
+  if (typeof address === 'string') return `unix:${address}`;
+  if (address === null) return 'closed';
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  return `${host}:${address.port}`;
+}
+
+function explain(error: Error, address: ListenAddress): Error {
+  const where = address.kind === 'unix' ? address.path : `port ${address.port}`;
+  const code = 'code' in error ? error.code : undefined;
+  if (code === 'EADDRINUSE') {
+    return new UnavailableError(`${where} is in use by another program: stop it or choose another`, {
+      cause: error,
+    });
+  }
+  if (code === 'EACCES') {
+    return new ConfigError(`this user may not listen on ${where}: choose another or grant it`, {
+      cause: error,
+    });
+  }
+  return new ConfigError(`cannot listen on ${where}: ${error.message}`, { cause: error });
+}
+
+/** Removes a socket file that a process left behind when it was killed; one that somebody still serves is an error. */
+export async function removeStaleSocket(path: string): Promise<void> {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isSocket())
+    throw new ConfigError(`${path} exists and is not a socket: remove it or choose another path`);
+  const served = await new Promise<boolean>((resolve) => {
+    const probe = connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => resolve(false));
+  });
+  if (served) throw new UnavailableError(`${path} is in use by another program: stop it or choose another`);
+  rmSync(path, { force: true });
+}

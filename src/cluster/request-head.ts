@@ -1,0 +1,24 @@
+// What the primary reads of a request before a worker sees it: enough to route, refuse and count, and no more.
+
+export interface RequestHead {
+  readonly method: string;
+  /** Path and query as sent. */
+  readonly target: string;
+  /** Asks for a WebSocket. */
+  readonly upgrade: boolean;
+  /** The 20 characters of `sid=` in the query: a session that lives in one certain worker. */
+  readonly sid: string | undefined;
+}
+
+const REQUEST_LINE = /^(?:\r\n)*([A-Z]+) (\S+) HTTP\/1\.[01]\r\n/;
+const UPGRADE = /\r\nupgrade:[ \t]*websocket[ \t]*\r\n/i;
+const SID = /[?&]sid=([\w-]{20})/;
+
+/** `head` runs up to and including the empty line. Undefined when it is no HTTP/1 request. */
+export function parseRequestHead(head: Buffer): RequestHead | undefined {
+  const text = head.toString('latin1');
+  const line = REQUEST_LINE.exec(text);
+  if (line === null) return undefined;
+  const [, method = '', target = ''] = line;
+  return { method, target, upgrade: UPGRADE.test(text), sid: SID.exec(target)?.[1] };
+}

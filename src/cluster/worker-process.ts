@@ -1,0 +1,198 @@
+// One forked worker as the primary sees it: typed messages, connections on their way to it until it has them, one
+// definite end.
+import type { Worker } from 'node:cluster';
+import type { Socket } from 'node:net';
+import { isToPrimary, type ToPrimary, type ToWorker } from './ipc.ts';
+import {
+  acknowledgement,
+  finishDisconnect,
+  freeze,
+  isConnectionHandle,
+  isNewConnection,
+  type ConnectionHandle,
+} from './native-handle.ts';
+
+/** A connection on its way to a worker. The primary's copy stays open, silent, until `delivered`. */
+export interface Parcel {
+  readonly socket: Socket;
+  readonly message: ToWorker;
+  /** The worker has the connection: it has not yet read or written one byte of it. */
+  delivered(): void;
+  /** The worker is alive but could not take it (no descriptors): it never saw it. */
+  refused(): void;
+}
+
+export interface WorkerEnd {
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** What had not reached it: nobody has touched these connections, another worker may have them. */
+  readonly undelivered: readonly Parcel[];
+}
+
+export interface WorkerListener {
+  message(message: ToPrimary): void;
+  /** Once, when the process has exited and everything it ever said has been heard. */
+  gone(end: WorkerEnd): void;
+}
+
+/** What the next acknowledgement is for: a parcel, or a handle that node:cluster itself passed. */
+type Owed = Parcel | 'foreign';
+
+/** How long the channel of an exited or a mute process may stay open. */
+const CHANNEL_END_LIMIT_MS = 1000;
+const CHANNEL_POLL_MS = 5;
+
+export class WorkerProcess {
+  readonly slot: number;
+  readonly cluster: Worker;
+  readonly pid: number;
+  readonly #listener: WorkerListener;
+  /** Waiting for the one in flight: Node passes one handle at a time, and re-queues its own queue at every step. */
+  #waiting: Parcel[] = [];
+  #inFlight: Parcel | undefined;
+  /** In the order of sending, which is the order of acknowledgement. */
+  readonly #owed: Owed[] = [];
+  /** Connections of the shared internal port, open in the primary until the worker has told node:cluster it took them. */
+  readonly #foreign = new Set<ConnectionHandle>();
+  #gone = false;
+
+  constructor(worker: Worker, slot: number, listener: WorkerListener) {
+    this.cluster = worker;
+    this.slot = slot;
+    this.pid = worker.process.pid ?? 0;
+    this.#listener = listener;
+    this.#watchHandles();
+    worker.on('message', this.#onMessage);
+    worker.process.on('internalMessage', this.#onInternalMessage);
+    worker.process.once('exit', this.#onExit);
+    worker.process.once('disconnect', this.#onDisconnect);
+    worker.on('error', this.#onError);
+  }
+
+  /** False as soon as nothing more can reach it. */
+  get connected(): boolean {
+    return !this.#gone && this.cluster.isConnected();
+  }
+
+  /** Connections assigned and not yet delivered. */
+  get undelivered(): number {
+    return this.#waiting.length + (this.#inFlight === undefined ? 0 : 1);
+  }
+
+  post(message: ToWorker): void {
+    if (this.connected) this.cluster.process.send(message, ignoreSendError);
+  }
+
+  /** Delivers in order. Until then the parcel's socket must not be read. */
+  deliver(parcel: Parcel): void {
+    this.#waiting.push(parcel);
+    this.#sendNext();
+  }
+
+  /** Gives up what has not been sent yet. */
+  takeBack(): readonly Parcel[] {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    return waiting;
+  }
+
+  kill(): void {
+    this.cluster.process.kill('SIGKILL');
+  }
+
+  #sendNext(): void {
+    while (this.#inFlight === undefined && this.connected) {
+      const parcel = this.#waiting.shift();
+      if (parcel === undefined) return;
+      const handle = freeze(parcel.socket);
+      if (handle === undefined) {
+        parcel.refused();
+        continue;
+      }
+      this.#inFlight = parcel;
+      this.cluster.process.send(parcel.message, handle, undefined, ignoreSendError);
+    }
+  }
+
+  /** Keeps account of every handle on the channel: node:cluster passes its own over it too. */
+  #watchHandles(): void {
+    const child = this.cluster.process;
+    const send: (...args: never[]) => boolean = child.send.bind(child);
+    child.send = (...args: readonly unknown[]): boolean => {
+      const [message, handle] = args;
+      if (isConnectionHandle(handle)) this.#account(message, handle);
+      return Reflect.apply(send, child, args);
+    };
+  }
+
+  #account(message: unknown, handle: ConnectionHandle): void {
+    const parcel = this.#inFlight;
+    if (parcel !== undefined && parcel.message === message) {
+      this.#owed.push(parcel);
+      return;
+    }
+    this.#owed.push('foreign');
+    if (!isNewConnection(message)) return;
+    for (const taken of this.#foreign) if (taken.fd < 0) this.#foreign.delete(taken);
+    this.#foreign.add(handle);
+  }
+
+  readonly #onMessage = (message: unknown): void => {
+    if (isToPrimary(message)) this.#listener.message(message);
+  };
+
+  readonly #onInternalMessage = (message: unknown): void => {
+    const arrived = acknowledgement(message);
+    if (arrived === undefined) return;
+    const owed = this.#owed.shift();
+    if (owed === undefined || owed === 'foreign') return;
+    this.#inFlight = undefined;
+    if (arrived) owed.delivered();
+    else owed.refused();
+    this.#sendNext();
+  };
+
+  readonly #onError = (): void => {
+    // Of a failed send or kill: the exit that follows says all there is to say.
+  };
+
+  /** A worker that cannot be talked to any more, for instance after its own process.disconnect(), must end. */
+  readonly #onDisconnect = (): void => {
+    if (this.cluster.isDead()) return;
+    const timer = setTimeout(() => this.kill(), CHANNEL_END_LIMIT_MS);
+    this.cluster.process.once('exit', () => clearTimeout(timer));
+  };
+
+  readonly #onExit = (code: number | null, signal: string | null): void => {
+    this.#awaitChannelEnd(code, signal, CHANNEL_END_LIMIT_MS);
+  };
+
+  /** Only when the channel is read to its end are all acknowledgements in. */
+  #awaitChannelEnd(code: number | null, signal: string | null, patienceMs: number): void {
+    if (this.cluster.process.connected && patienceMs > 0) {
+      setTimeout(() => this.#awaitChannelEnd(code, signal, patienceMs - CHANNEL_POLL_MS), CHANNEL_POLL_MS);
+      return;
+    }
+    setImmediate(() => this.#end(code, signal));
+  }
+
+  #end(code: number | null, signal: string | null): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.cluster.off('message', this.#onMessage);
+    this.cluster.process.off('internalMessage', this.#onInternalMessage);
+    finishDisconnect(this.cluster.process);
+    // Node forgets those: their clients would wait for ever.
+    for (const handle of this.#foreign) if (handle.fd >= 0) handle.close();
+    this.#foreign.clear();
+    this.#owed.length = 0;
+    const undelivered = this.#inFlight === undefined ? this.#waiting : [this.#inFlight, ...this.#waiting];
+    this.#inFlight = undefined;
+    this.#waiting = [];
+    this.#listener.gone({ code, signal, undelivered });
+  }
+}
+
+function ignoreSendError(): void {
+  // A channel that fails is a worker that ends: gone() follows.
+}
