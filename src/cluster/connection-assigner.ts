@@ -2,14 +2,15 @@
 // can take it, assigned again when its worker dies before it has it.
 import type { Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
-import type { Logger } from 'pino';
+import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
 import { freeze } from './native-handle.ts';
 import { refuse, type Refusal } from './refusal.ts';
 import type { RequestHead } from './request-head.ts';
 import { StickyDoor } from './sticky-door.ts';
-import type { ToWorker } from './ipc.ts';
-import type { Parcel, WorkerProcess } from './worker-process.ts';
+import type { ToPrimary, ToWorker } from './ipc.ts';
+import type { WorkerObserver } from './supervisor.ts';
+import type { Parcel, WorkerEnd, WorkerProcess } from './worker-process.ts';
 
 export interface AssignPolicy {
   /** How long a connection waits for a routable worker, and how many may. */
@@ -85,7 +86,7 @@ class Assignment implements Parcel {
   }
 }
 
-export class ConnectionAssigner {
+export class ConnectionAssigner implements WorkerObserver {
   readonly #deps: AssignerDeps;
   readonly #policy: AssignPolicy;
   readonly #door = new StickyDoor();
@@ -110,13 +111,13 @@ export class ConnectionAssigner {
   }
 
   /** To be called when it is forked: sticky looks at every worker of the cluster. */
-  add(process: WorkerProcess): void {
+  forked(process: WorkerProcess): void {
     const ledger = new Ledger(process, this.#deps.clock);
     this.#ledgers.set(process.cluster, ledger);
     this.#door.admit(process.cluster, ledger);
   }
 
-  route(process: WorkerProcess, routed: boolean): void {
+  routed(process: WorkerProcess, routed: boolean): void {
     const ledger = this.#ledgers.get(process.cluster);
     if (ledger === undefined) return;
     ledger.routed = routed;
@@ -125,23 +126,17 @@ export class ConnectionAssigner {
   }
 
   /** What a worker says of its connections. */
-  report(
-    process: WorkerProcess,
-    news: {
-      readonly closed: number;
-      readonly boundSids: readonly string[];
-      readonly unboundSids: readonly string[];
-    },
-  ): void {
+  message(process: WorkerProcess, message: ToPrimary): void {
+    if (message.type !== 'connections') return;
     const ledger = this.#ledgers.get(process.cluster);
     if (ledger === undefined) return;
-    ledger.connections = Math.max(0, ledger.connections - news.closed);
-    for (const sid of news.boundSids) this.#door.bind(process.cluster, sid);
-    for (const sid of news.unboundSids) this.#door.unbind(process.cluster, sid);
+    ledger.connections = Math.max(0, ledger.connections - message.closed);
+    for (const sid of message.boundSids) this.#door.bind(process.cluster, sid);
+    for (const sid of message.unboundSids) this.#door.unbind(process.cluster, sid);
   }
 
-  /** It has ended; `undelivered` go to others. */
-  remove(process: WorkerProcess, undelivered: readonly Parcel[]): void {
+  /** What had not reached it goes to others. */
+  gone(process: WorkerProcess, { undelivered }: WorkerEnd): void {
     this.#ledgers.delete(process.cluster);
     this.#door.forget(process.cluster);
     if (undelivered.length > 0) {

@@ -1,7 +1,7 @@
 // Asks every worker once a second whether it still turns, remembers its vitals, and gives up on one that is silent for
 // too long.
 import { readFileSync } from 'node:fs';
-import type { Logger } from 'pino';
+import type { Logger } from '../observe/logger.ts';
 import type { ToPrimary, WorkerVitals } from './ipc.ts';
 import type { WorkerObserver } from './supervisor.ts';
 import type { WorkerProcess } from './worker-process.ts';

@@ -8,6 +8,7 @@ import type { Socket } from 'node:net';
 export interface ConnectionHandle {
   readonly fd: number;
   reading: boolean;
+  readStart(): number;
   readStop(): number;
   close(): void;
 }
@@ -21,12 +22,23 @@ export function isConnectionHandle(handle: unknown): handle is ConnectionHandle 
  * handle arrives silent, and the sender keeps its own copy. Undefined when the socket is already closed.
  */
 export function freeze(socket: Socket): (ConnectionHandle & SendHandle) | undefined {
-  const handle = '_handle' in socket ? socket._handle : undefined;
-  if (!isConnectionHandle(handle) || socket.destroyed) return undefined;
+  const handle = handleOf(socket);
+  if (handle === undefined) return undefined;
   socket.pause();
-  handle.reading = false;
   handle.readStop();
+  // A lie: the stream wants to read ahead in its next tick, paused or not, unless it believes that it already does.
+  handle.reading = true;
   return handle;
+}
+
+/** Lets a frozen socket read again; does nothing to others. */
+export function thaw(socket: Socket): void {
+  handleOf(socket)?.readStart();
+}
+
+function handleOf(socket: Socket): (ConnectionHandle & SendHandle) | undefined {
+  const handle = '_handle' in socket ? socket._handle : undefined;
+  return isConnectionHandle(handle) && !socket.destroyed ? handle : undefined;
 }
 
 /** A connection of a port that workers share through node:cluster, on its way to one of them. */

@@ -1,5 +1,6 @@
 // Answers that the primary gives itself, because a worker should not or can not: short, closing, bounded in time.
 import type { Socket } from 'node:net';
+import { thaw } from './native-handle.ts';
 
 export interface Refusal {
   readonly status: 400 | 408 | 429 | 431 | 503;
@@ -38,5 +39,6 @@ export function refuse(socket: Socket, refusal: Refusal): void {
   socket.once('close', () => clearTimeout(timer));
   socket.once('end', () => socket.destroy());
   socket.end(encodeRefusal(refusal));
+  thaw(socket);
   socket.resume();
 }

@@ -1,7 +1,7 @@
 // Keeps one worker process per slot: executes what slotTransition decides, and tells its observers about every process.
 // Health, routing, draining and figures are collaborators that observe; none of it lives here.
 import cluster, { type Worker } from 'node:cluster';
-import type { Logger } from 'pino';
+import type { Logger } from '../observe/logger.ts';
 import type { Random } from '../util/backoff.ts';
 import type { Clock } from '../util/clock.ts';
 import { IPC_VERSION, type StartFacts, type ToPrimary } from './ipc.ts';
@@ -197,6 +197,14 @@ export class Supervisor {
     slot.incarnation += 1;
     slot.addresses = [];
     const worker: Worker = cluster.fork();
+    if (worker.process.pid === undefined) {
+      // No memory, processes or descriptors: not even started, and it says so only by an error event.
+      worker.on('error', (error) => {
+        slot.lastFailure = `cannot start a process: ${error.message}`;
+        this.#exited(slot);
+      });
+      return;
+    }
     const process: WorkerProcess = new WorkerProcess(worker, slot.number, {
       message: (message) => this.#onMessage(slot, process, message),
       gone: (end) => this.#onGone(slot, process, end),
@@ -225,12 +233,10 @@ export class Supervisor {
       process.kill();
       return;
     }
-    const { slots, incarnation } = { slots: this.#config.workers, incarnation: slot.incarnation };
-    process.post({
-      type: 'start',
-      facts: { ...this.#config.facts, slot: slot.number, slots, incarnation },
-    });
-    // It was told to leave before it said hello: the first word to it was lost on nobody.
+    const { workers, facts } = this.#config;
+    const { number, incarnation } = slot;
+    process.post({ type: 'start', facts: { ...facts, slot: number, slots: workers, incarnation } });
+    // Told to leave before it could listen.
     if (slot.state.name === 'leaving') process.post({ type: 'stop' });
   }
 
@@ -238,13 +244,17 @@ export class Supervisor {
     slot.process = undefined;
     slot.lastFailure ??= end.signal === null ? `exit code ${end.code}` : `signal ${end.signal}`;
     // The slot first, so that observers see it as it is now: reassigning looks at who is routable.
+    this.#exited(slot);
+    for (const observer of this.#deps.observers) observer.gone?.(process, end, slot.lastFailure);
+    this.#notifyEmpty();
+  }
+
+  #exited(slot: Slot): void {
     this.#dispatch(slot, {
       type: 'exited',
       nowMs: this.#deps.clock.monotonicMs(),
       roll: this.#deps.random(),
     });
-    for (const observer of this.#deps.observers) observer.gone?.(process, end, slot.lastFailure);
-    this.#notifyEmpty();
   }
 
   #notifyEmpty(): void {

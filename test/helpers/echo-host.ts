@@ -1,0 +1,108 @@
+// A primary made of the parts under test, in the test's own process, with echo workers: accepts, assigns, supervises.
+import { fileURLToPath } from 'node:url';
+import {
+  type Admission,
+  ConnectionAssigner,
+  type AssignPolicy,
+  defaultAssignPolicy,
+} from '../../src/cluster/connection-assigner.ts';
+import { defaultHeadLimits, HeadReader, type HeadLimits } from '../../src/cluster/head-reader.ts';
+import { defaultHeartbeatPolicy, Heartbeat, type HeartbeatPolicy } from '../../src/cluster/heartbeat.ts';
+import { HostSurvey } from '../../src/cluster/host-survey.ts';
+import { PublicListener } from '../../src/cluster/public-listener.ts';
+import type { SlotPolicy } from '../../src/cluster/slot-state.ts';
+import { defaultSlotPolicy, Supervisor } from '../../src/cluster/supervisor.ts';
+import { createLogger } from '../../src/observe/logger.ts';
+import { systemClock } from '../../src/util/clock.ts';
+import type { Scope } from './scope.ts';
+import { waitFor } from './wait-for.ts';
+
+export interface EchoHostOptions {
+  readonly workers?: number;
+  readonly config?: unknown;
+  readonly admission?: Admission;
+  readonly assignPolicy?: Partial<AssignPolicy>;
+  readonly headLimits?: Partial<HeadLimits>;
+  readonly slotPolicy?: Partial<SlotPolicy>;
+  readonly heartbeatPolicy?: Partial<HeartbeatPolicy>;
+}
+
+export class EchoHost {
+  readonly refusals: string[] = [];
+  readonly assigner: ConnectionAssigner;
+  readonly heads: HeadReader;
+  readonly supervisor: Supervisor;
+  readonly survey = new HostSurvey();
+  readonly heartbeat: Heartbeat;
+  readonly listener: PublicListener;
+  port = 0;
+
+  constructor(options: EchoHostOptions) {
+    const logger = createLogger({ level: 'silent', role: 'primary', pretty: false });
+    const clock = systemClock;
+    const onRefused = (reason: string): void => {
+      this.refusals.push(reason);
+    };
+    this.assigner = new ConnectionAssigner(
+      { clock, logger, onRefused, admission: options.admission ?? (() => undefined) },
+      { ...defaultAssignPolicy, ...options.assignPolicy },
+    );
+    this.heads = new HeadReader(
+      { clock, onRefused, onHead: (socket, head, bytes) => this.assigner.accept(socket, head, bytes) },
+      { ...defaultHeadLimits, ...options.headLimits },
+    );
+    this.heartbeat = new Heartbeat(
+      { logger, onHung: (process) => this.supervisor.hung(process), isDebugged: () => false },
+      { ...defaultHeartbeatPolicy, ...options.heartbeatPolicy },
+    );
+    this.supervisor = new Supervisor(
+      {
+        clock,
+        logger,
+        random: () => 0,
+        observers: [this.assigner, this.survey, this.heartbeat],
+      },
+      {
+        exec: fileURLToPath(new URL('echo-worker.js', import.meta.url)),
+        args: [],
+        workers: options.workers ?? 2,
+        policy: { ...defaultSlotPolicy, ...options.slotPolicy },
+        facts: { config: options.config ?? {}, engineSocketPath: '' },
+      },
+    );
+    this.listener = new PublicListener((socket) => this.heads.accept(socket));
+  }
+
+  static async start(scope: Scope, options: EchoHostOptions = {}): Promise<EchoHost> {
+    const host = new EchoHost(options);
+    scope.teardown(() => host.stop());
+    const address = await host.listener.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 });
+    host.port = Number(address.split(':').at(-1));
+    host.supervisor.start();
+    host.heartbeat.start();
+    return host;
+  }
+
+  /** Waits until so many workers are ready. */
+  async ready(workers: number): Promise<void> {
+    await waitFor(`${workers} ready workers`, () => this.readySlots.length === workers);
+  }
+
+  get readySlots(): number[] {
+    return this.supervisor.slots().flatMap(({ slot, state }) => (state.name === 'ready' ? [slot] : []));
+  }
+
+  connectionsOf(slot: number): number {
+    const process = this.supervisor.slots().find((view) => view.slot === slot)?.process;
+    return process === undefined ? 0 : this.assigner.connections(process);
+  }
+
+  async stop(): Promise<void> {
+    this.listener.close();
+    this.heads.close();
+    this.assigner.close();
+    this.supervisor.leave(0, 2000);
+    await this.supervisor.whenStopped();
+    this.heartbeat.close();
+  }
+}
