@@ -1,0 +1,173 @@
+// The embedded engine: lives in the primary and serves the workers of this host over a UNIX socket.
+import { chmod, rm } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { Logger } from '../../observe/logger.ts';
+import type { Clock } from '../../util/clock.ts';
+import { InterestTable } from './interest.ts';
+import { NodeRegistry } from './node-registry.ts';
+import { PresenceRegistry } from './presence-registry.ts';
+import { ServerLink } from './server-link.ts';
+import { type ServerCounters, ServerRequests } from './server-requests.ts';
+import { MemoryStore } from './store.ts';
+
+const DEFAULT_MAX_QUEUED_BYTES = 64 * 1024 * 1024;
+const SWEEP_MS = 1000;
+/** An exclusive holder that does not let go for so long is stuck: its link is cut, as if it had died. */
+const SHARE_TIMEOUT_MS = 5000;
+const OWNER_ONLY = 0o600;
+
+export interface MemoryEngineServerDeps {
+  readonly clock: Clock;
+  /** Of the UNIX socket; a file left there by a dead process is replaced. */
+  readonly path: string;
+  /** Names a new stream: short, and never the same twice. */
+  readonly newEpoch: () => string;
+  readonly logger?: Logger | undefined;
+  /** What may wait for one worker, 64 MiB by default. */
+  readonly maxQueuedBytes?: number | undefined;
+}
+
+export interface MemoryEngineServerStats extends Readonly<ServerCounters> {
+  readonly links: number;
+  /** Links that ended, since the start, and those of them that the engine cut. */
+  readonly linksEnded: number;
+  readonly linksCut: number;
+  /** Waiting for workers now. */
+  readonly queuedBytes: number;
+  readonly channels: number;
+  readonly streams: number;
+  readonly historyPublications: number;
+  readonly historyBytes: number;
+  readonly idempotencyKeys: number;
+  readonly presenceEntries: number;
+}
+
+export class MemoryEngineServer {
+  readonly #deps: MemoryEngineServerDeps;
+  readonly #store: MemoryStore;
+  readonly #interest = new InterestTable<ServerLink>();
+  readonly #presence = new PresenceRegistry<ServerLink>();
+  readonly #nodes = new NodeRegistry();
+  readonly #counters: ServerCounters = { published: 0, delivered: 0, suppressed: 0, requests: 0 };
+  readonly #requests: ServerRequests;
+  readonly #server: Server;
+  readonly #links = new Set<ServerLink>();
+  #waiting: ServerLink[] = [];
+  #flushing: NodeJS.Immediate | undefined;
+  #sweeping: NodeJS.Timeout | undefined;
+  #linksEnded = 0;
+  #linksCut = 0;
+  #closed: Promise<void> | undefined;
+
+  constructor(deps: MemoryEngineServerDeps) {
+    this.#deps = deps;
+    this.#store = new MemoryStore(deps);
+    this.#requests = new ServerRequests({
+      clock: deps.clock,
+      store: this.#store,
+      interest: this.#interest,
+      presence: this.#presence,
+      nodes: this.#nodes,
+      counters: this.#counters,
+    });
+    this.#server = createServer({ noDelay: true }, (socket) => {
+      this.#accept(socket);
+    });
+  }
+
+  get stats(): MemoryEngineServerStats {
+    let queuedBytes = 0;
+    for (const link of this.#links) queuedBytes += link.queuedBytes;
+    return {
+      ...this.#counters,
+      links: this.#links.size,
+      linksEnded: this.#linksEnded,
+      linksCut: this.#linksCut,
+      queuedBytes,
+      channels: this.#interest.channels,
+      streams: this.#store.streams,
+      historyPublications: this.#store.publications,
+      historyBytes: this.#store.bytes,
+      idempotencyKeys: this.#store.idempotencyKeys,
+      presenceEntries: this.#presence.entries,
+    };
+  }
+
+  /** Resolves when workers can link. The directory of the socket belongs to the caller and should be private. */
+  async listen(): Promise<void> {
+    const { path } = this.#deps;
+    await rm(path, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject).listen(path, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+    await chmod(path, OWNER_ONLY);
+    this.#sweeping = setInterval(() => {
+      this.#sweep();
+    }, SWEEP_MS);
+  }
+
+  /** Ends all links and removes the socket. */
+  async close(): Promise<void> {
+    this.#closed ??= new Promise((resolve) => {
+      clearInterval(this.#sweeping);
+      // Not listening (any more) is as good as closed.
+      this.#server.close(() => {
+        resolve();
+      });
+      for (const link of this.#links) link.cut();
+    });
+    await this.#closed;
+    clearImmediate(this.#flushing);
+  }
+
+  #accept(socket: Socket): void {
+    const link = new ServerLink({
+      socket,
+      maxQueuedBytes: this.#deps.maxQueuedBytes ?? DEFAULT_MAX_QUEUED_BYTES,
+      onFrame: (from, frame) => {
+        this.#requests.handle(from, frame);
+      },
+      onEnd: (ended, cause) => {
+        this.#ended(ended, cause);
+      },
+      onWaiting: (waiting) => {
+        this.#waiting.push(waiting);
+        this.#flushing ??= setImmediate(() => {
+          this.#flush();
+        });
+      },
+    });
+    this.#links.add(link);
+  }
+
+  /** What the workers of one event-loop turn published leaves in one write for each worker. */
+  #flush(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#flushing = undefined;
+    for (const link of waiting) link.flush();
+  }
+
+  #ended(link: ServerLink, cause: Error | undefined): void {
+    this.#links.delete(link);
+    this.#linksEnded += 1;
+    if (cause !== undefined) {
+      this.#linksCut += 1;
+      this.#deps.logger?.warn({ link: link.node, err: cause }, 'engine link cut');
+    }
+    this.#nodes.drop(link);
+    this.#presence.drop(link);
+    this.#interest.drop(link);
+  }
+
+  #sweep(): void {
+    this.#store.sweep();
+    const sinceMs = this.#deps.clock.monotonicMs() - SHARE_TIMEOUT_MS;
+    for (const link of this.#interest.unresponsive(sinceMs)) {
+      link.cut(new Error('the worker does not let go of an exclusive channel'));
+    }
+  }
+}

@@ -1,0 +1,157 @@
+// Which link wants which channel, and who may deliver on its own.
+//
+// A channel whose only subscriber is the worker that publishes into it needs no trip through the engine: after a few
+// such publications the worker is offered exclusivity and may ask for it. Why every process still sees one order:
+// - A grant is an answer in the link's FIFO. What the worker published before it asked was processed and delivered before;
+//   what it published between asking and the answer, it waits for before it delivers anything locally.
+// - Another subscriber is admitted only when the holder has confirmed that it delivers nothing locally any more (or its
+//   link ended). Its later publications follow the confirmation in the FIFO and reach both.
+// - Confirmations carry the number of the grant: a late one cannot end a newer grant.
+
+/** What the table needs of a link. */
+export interface InterestedLink {
+  /** Channels of the table that name this link; kept by the table. */
+  readonly channels: Set<string>;
+  /** Answers a subscribe request; grant 0: not exclusive. */
+  subscribed(requestId: number, grant: number): void;
+  offer(channel: string): void;
+  share(channel: string, grant: number): void;
+}
+
+interface Waiting<L> {
+  readonly link: L;
+  readonly requestId: number;
+}
+
+interface ChannelInterest<L> {
+  readonly channel: string;
+  readonly links: L[];
+  /** Delivers on its own; then it is the only one of `links`. */
+  holder: L | undefined;
+  grant: number;
+  /** When the holder was asked to share, if it was. */
+  sharingSinceMs: number;
+  waiting: Waiting<L>[];
+  /** Publications in a row of the only subscriber. */
+  alone: number;
+}
+
+/** Publications of a sole subscriber that go by before it is offered exclusivity. */
+const OFFER_AFTER = 3;
+
+export class InterestTable<L extends InterestedLink> {
+  readonly #channels = new Map<string, ChannelInterest<L>>();
+  readonly #sharing = new Set<ChannelInterest<L>>();
+  #grants = 0;
+
+  get channels(): number {
+    return this.#channels.size;
+  }
+
+  /** Answers the request at once or when the holder of the channel has let go. */
+  subscribe(link: L, channel: string, requestId: number, wantsExclusive: boolean, nowMs: number): void {
+    const interest = this.#channels.get(channel) ?? this.#create(channel);
+    link.channels.add(channel);
+    if (interest.holder === link) this.#release(interest);
+    if (interest.holder !== undefined) {
+      interest.waiting.push({ link, requestId });
+      if (!this.#sharing.has(interest)) this.#askToShare(interest, interest.holder, nowMs);
+      return;
+    }
+    if (!interest.links.includes(link)) {
+      interest.links.push(link);
+      interest.alone = 0;
+    }
+    if (wantsExclusive && interest.links.length === 1) {
+      interest.holder = link;
+      this.#grants = this.#grants === MAX_GRANT ? 1 : this.#grants + 1;
+      interest.grant = this.#grants;
+    }
+    link.subscribed(requestId, interest.holder === undefined ? 0 : interest.grant);
+  }
+
+  unsubscribe(link: L, channel: string): void {
+    const interest = this.#channels.get(channel);
+    if (!link.channels.delete(channel) || interest === undefined) return;
+    interest.waiting = interest.waiting.filter((waiting) => waiting.link !== link);
+    const index = interest.links.indexOf(link);
+    if (index !== -1) {
+      interest.links.splice(index, 1);
+      interest.alone = 0;
+    }
+    if (interest.holder === link) this.#release(interest);
+    if (interest.links.length === 0) this.#channels.delete(channel);
+  }
+
+  /** The holder confirms that it delivers nothing locally any more. */
+  shared(link: L, channel: string, grant: number): void {
+    const interest = this.#channels.get(channel);
+    if (interest?.holder === link && interest.grant === grant) this.#release(interest);
+  }
+
+  /** Who gets what this link publishes now. Empty when nobody is interested. */
+  publishing(link: L, channel: string): readonly L[] {
+    const interest = this.#channels.get(channel);
+    if (interest === undefined) return NOBODY;
+    if (interest.links.length === 1 && interest.links[0] === link && interest.holder === undefined) {
+      interest.alone += 1;
+      if (interest.alone === OFFER_AFTER) link.offer(channel);
+    }
+    return interest.links;
+  }
+
+  /** Who gets what is published into this channel. */
+  links(channel: string): readonly L[] {
+    return this.#channels.get(channel)?.links ?? NOBODY;
+  }
+
+  /** Ends all interest of a link. */
+  drop(link: L): void {
+    for (const channel of [...link.channels]) this.unsubscribe(link, channel);
+  }
+
+  /** Holders that were asked to share before `sinceMs` and have not answered. */
+  unresponsive(sinceMs: number): L[] {
+    const holders = new Set<L>();
+    for (const { sharingSinceMs, holder } of this.#sharing) {
+      if (sharingSinceMs < sinceMs && holder !== undefined) holders.add(holder);
+    }
+    return [...holders];
+  }
+
+  #create(channel: string): ChannelInterest<L> {
+    const interest: ChannelInterest<L> = {
+      channel,
+      links: [],
+      holder: undefined,
+      grant: 0,
+      sharingSinceMs: 0,
+      waiting: [],
+      alone: 0,
+    };
+    this.#channels.set(channel, interest);
+    return interest;
+  }
+
+  #askToShare(interest: ChannelInterest<L>, holder: L, nowMs: number): void {
+    interest.sharingSinceMs = nowMs;
+    this.#sharing.add(interest);
+    holder.share(interest.channel, interest.grant);
+  }
+
+  #release(interest: ChannelInterest<L>): void {
+    interest.holder = undefined;
+    interest.alone = 0;
+    interest.sharingSinceMs = 0;
+    this.#sharing.delete(interest);
+    const { waiting } = interest;
+    interest.waiting = [];
+    for (const { link, requestId } of waiting) {
+      if (!interest.links.includes(link)) interest.links.push(link);
+      link.subscribed(requestId, 0);
+    }
+  }
+}
+
+const MAX_GRANT = 0xffffffff;
+const NOBODY: readonly never[] = [];

@@ -1,0 +1,149 @@
+// The engine's end of the link to one worker: frames in, frames out in one write a turn, and a bound on what waits.
+import type { Socket } from 'node:net';
+import { FrameDecoder } from './frame-decoder.ts';
+import { FrameReader } from './frame-reader.ts';
+import { FrameWriter } from './frame-writer.ts';
+import type { InterestedLink } from './interest.ts';
+import { FrameType } from './wire.ts';
+
+/** With so much waiting for the worker no further request of it is read, so that answers cannot pile up. */
+const PAUSE_ABOVE_BYTES = 8 * 1024 * 1024;
+
+export interface ServerLinkDeps {
+  readonly socket: Socket;
+  /** What may wait for a worker that does not read; beyond it the link is cut. */
+  readonly maxQueuedBytes: number;
+  /** Throws when the frame breaks the rules: the link is cut. */
+  readonly onFrame: (link: ServerLink, frame: FrameReader) => void;
+  /** Called once, with the reason when the engine cut the link. */
+  readonly onEnd: (link: ServerLink, cause: Error | undefined) => void;
+  /** Something waits: `flush` is to be called at the end of the turn. */
+  readonly onWaiting: (link: ServerLink) => void;
+}
+
+export class ServerLink implements InterestedLink {
+  readonly channels = new Set<string>();
+  /** Empty until the worker has said hello. */
+  node = '';
+  readonly #deps: ServerLinkDeps;
+  readonly #socket: Socket;
+  readonly #writer = new FrameWriter();
+  readonly #frame = new FrameReader();
+  readonly #decoder = new FrameDecoder(this.#frame);
+  #waiting = false;
+  #paused = false;
+  #cause: Error | undefined;
+
+  constructor(deps: ServerLinkDeps) {
+    this.#deps = deps;
+    this.#socket = deps.socket;
+    this.#socket
+      .on('data', (chunk) => {
+        this.#decoder.push(chunk);
+        this.#read();
+      })
+      .on('drain', () => {
+        this.#read();
+      })
+      .on('end', () => {
+        this.#socket.destroy();
+      })
+      // Broken or ended, the link is over: 'close' follows.
+      .on('error', () => undefined)
+      .once('close', () => {
+        this.#socket.removeAllListeners();
+        deps.onEnd(this, this.#cause);
+      });
+  }
+
+  /** Encoded and not yet taken by the kernel. */
+  get queuedBytes(): number {
+    return this.#writer.pendingBytes + this.#socket.writableLength;
+  }
+
+  begin(type: number, id: number): FrameWriter {
+    return this.#writer.begin(type, id);
+  }
+
+  /** Completes the frame that was begun. */
+  end(): void {
+    this.#writer.end();
+    this.#written();
+  }
+
+  /** Sends a frame as it is. */
+  forward(frame: FrameReader): void {
+    this.#writer.rawPart(frame.buffer, frame.start, frame.end);
+    this.#written();
+  }
+
+  answer(id: number): void {
+    this.begin(FrameType.answer, id);
+    this.end();
+  }
+
+  fail(id: number, message: string): void {
+    this.begin(FrameType.failure, id).string(message);
+    this.end();
+  }
+
+  subscribed(requestId: number, grant: number): void {
+    this.begin(FrameType.answer, requestId).u32(grant);
+    this.end();
+  }
+
+  offer(channel: string): void {
+    this.begin(FrameType.offer, 0).string(channel);
+    this.end();
+  }
+
+  share(channel: string, grant: number): void {
+    this.begin(FrameType.share, 0).string(channel).u32(grant);
+    this.end();
+  }
+
+  flush(): void {
+    this.#waiting = false;
+    const segments = this.#writer.take();
+    if (this.#socket.destroyed) return;
+    if (segments.length > 1) this.#socket.cork();
+    for (const segment of segments) this.#socket.write(segment);
+    if (segments.length > 1) this.#socket.uncork();
+  }
+
+  /** Ends the link at once; `onEnd` follows. */
+  cut(cause?: Error): void {
+    this.#cause ??= cause;
+    this.#socket.destroy();
+  }
+
+  #written(): void {
+    if (this.#socket.destroyed) {
+      this.#writer.take();
+      return;
+    }
+    if (this.queuedBytes > this.#deps.maxQueuedBytes) {
+      this.cut(new Error(`more than ${String(this.#deps.maxQueuedBytes)} bytes wait for the worker`));
+      return;
+    }
+    if (this.#waiting) return;
+    this.#waiting = true;
+    this.#deps.onWaiting(this);
+  }
+
+  #read(): void {
+    try {
+      while (!this.#socket.destroyed && this.queuedBytes <= PAUSE_ABOVE_BYTES && this.#decoder.next()) {
+        this.#deps.onFrame(this, this.#frame);
+      }
+    } catch (error) {
+      this.cut(error instanceof Error ? error : new Error(String(error)));
+      return;
+    }
+    const mustPause = this.queuedBytes > PAUSE_ABOVE_BYTES;
+    if (mustPause === this.#paused) return;
+    this.#paused = mustPause;
+    if (mustPause) this.#socket.pause();
+    else this.#socket.resume();
+  }
+}

@@ -1,0 +1,152 @@
+// All streams of the embedded engine. Pure of I/O; the owner calls `sweep` about once a second, and what is due is never
+// seen even when it does not.
+import type { StreamPosition } from '../../protocol/publication.ts';
+import type { Clock } from '../../util/clock.ts';
+import { ExpiryBuckets } from './expiry-buckets.ts';
+import { IdempotencyCache } from './idempotency.ts';
+import { type AppendOptions, type StoredPublication, Stream, type StreamFilter } from './stream.ts';
+
+const DEFAULT_IDEMPOTENCY_TTL_MS = 300_000;
+const DEFAULT_MAX_IDEMPOTENCY_KEYS = 100_000;
+const NO_POSITION: StreamPosition = Object.freeze({ offset: 0, epoch: '' });
+
+export interface MemoryStoreDeps {
+  readonly clock: Clock;
+  /** Names a new stream: short, and never the same twice. */
+  readonly newEpoch: () => string;
+  readonly maxIdempotencyKeys?: number | undefined;
+}
+
+export interface StoreOptions extends AppendOptions {
+  /** Empty: none. */
+  readonly idempotencyKey: string;
+  /** 0: the default. */
+  readonly idempotencyTtlMs: number;
+}
+
+export interface StoreOutcome {
+  readonly position: StreamPosition;
+  readonly suppressed: false | 'idempotency' | 'version';
+  /** Absent when suppressed or when the channel has no history. */
+  readonly stored?: StoredPublication | undefined;
+  /** The one before it, when still kept. */
+  readonly previous?: StoredPublication | undefined;
+}
+
+export interface HistoryPage {
+  readonly publications: readonly StoredPublication[];
+  readonly top: StreamPosition;
+}
+
+export class MemoryStore {
+  readonly #clock: Clock;
+  readonly #newEpoch: () => string;
+  readonly #streams = new Map<string, Stream>();
+  readonly #expiry: ExpiryBuckets<string>;
+  readonly #idempotency: IdempotencyCache;
+  #publications = 0;
+  #bytes = 0;
+
+  constructor(deps: MemoryStoreDeps) {
+    this.#clock = deps.clock;
+    this.#newEpoch = deps.newEpoch;
+    this.#expiry = new ExpiryBuckets(deps.clock.monotonicMs());
+    this.#idempotency = new IdempotencyCache(deps.maxIdempotencyKeys ?? DEFAULT_MAX_IDEMPOTENCY_KEYS);
+  }
+
+  /** Channels that have a position. */
+  get streams(): number {
+    return this.#streams.size;
+  }
+  /** Kept in all streams. */
+  get publications(): number {
+    return this.#publications;
+  }
+  /** Of the publications kept. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+  get idempotencyKeys(): number {
+    return this.#idempotency.size;
+  }
+
+  /** `body` is kept as it is: the caller hands over a buffer that holds nothing else. */
+  publish(channel: string, body: Buffer, options: StoreOptions): StoreOutcome {
+    const nowMs = this.#clock.monotonicMs();
+    const { idempotencyKey } = options;
+    if (idempotencyKey !== '') {
+      const position = this.#idempotency.get(channel, idempotencyKey, nowMs);
+      if (position !== undefined) return { position, suppressed: 'idempotency' };
+    }
+    const outcome = options.historySize > 0 ? this.#append(channel, body, options, nowMs) : PASSED_ON;
+    if (idempotencyKey !== '' && outcome.suppressed === false) {
+      const ttlMs = options.idempotencyTtlMs > 0 ? options.idempotencyTtlMs : DEFAULT_IDEMPOTENCY_TTL_MS;
+      this.#idempotency.set(channel, idempotencyKey, outcome.position, nowMs + ttlMs);
+    }
+    return outcome;
+  }
+
+  history(channel: string, filter: StreamFilter, metaTtlMs: number): HistoryPage {
+    const nowMs = this.#clock.monotonicMs();
+    const stream = this.#live(channel, nowMs) ?? this.#create(channel);
+    stream.touch(metaTtlMs, nowMs);
+    this.#expiry.add(channel, stream.nextExpiryMs);
+    return { publications: stream.read(filter), top: { offset: stream.top, epoch: stream.epoch } };
+  }
+
+  removeHistory(channel: string): void {
+    const stream = this.#live(channel, this.#clock.monotonicMs());
+    if (stream === undefined) return;
+    this.#counted(stream, () => {
+      stream.clear();
+    });
+    this.#expiry.add(channel, stream.nextExpiryMs);
+  }
+
+  /** Forgets what is due. */
+  sweep(): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const channel of this.#expiry.takeDue(nowMs)) {
+      const stream = this.#live(channel, nowMs);
+      if (stream !== undefined) this.#expiry.add(channel, stream.nextExpiryMs);
+    }
+    this.#idempotency.expire(nowMs);
+  }
+
+  #append(channel: string, body: Buffer, options: StoreOptions, nowMs: number): StoreOutcome {
+    const stream = this.#live(channel, nowMs) ?? this.#create(channel);
+    const previous = stream.last();
+    const stored = this.#counted(stream, () => stream.append(body, this.#clock.wallMs(), options, nowMs));
+    this.#expiry.add(channel, stream.nextExpiryMs);
+    const position = { offset: stream.top, epoch: stream.epoch };
+    return stored === undefined
+      ? { position, suppressed: 'version' }
+      : { position, suppressed: false, stored, previous };
+  }
+
+  /** The stream as it is now, without what is due; undefined when nothing is left of it. */
+  #live(channel: string, nowMs: number): Stream | undefined {
+    const stream = this.#streams.get(channel);
+    if (stream === undefined || nowMs < stream.nextExpiryMs) return stream;
+    if (!this.#counted(stream, () => stream.expire(nowMs))) return stream;
+    this.#streams.delete(channel);
+    this.#expiry.delete(channel);
+    return undefined;
+  }
+
+  #create(channel: string): Stream {
+    const stream = new Stream(this.#newEpoch());
+    this.#streams.set(channel, stream);
+    return stream;
+  }
+
+  #counted<T>(stream: Stream, change: () => T): T {
+    const { length, bytes } = stream;
+    const result = change();
+    this.#publications += stream.length - length;
+    this.#bytes += stream.bytes - bytes;
+    return result;
+  }
+}
+
+const PASSED_ON: StoreOutcome = Object.freeze({ position: NO_POSITION, suppressed: false });
