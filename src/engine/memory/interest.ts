@@ -107,7 +107,7 @@ export class InterestTable<L extends InterestedLink> {
 
   /** Ends all interest of a link. */
   drop(link: L): void {
-    for (const channel of [...link.channels]) this.unsubscribe(link, channel);
+    for (const channel of link.channels) this.unsubscribe(link, channel);
   }
 
   /** Holders that were asked to share before `sinceMs` and have not answered. */

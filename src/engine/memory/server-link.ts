@@ -77,7 +77,9 @@ export class ServerLink implements InterestedLink {
     this.#written();
   }
 
+  /** Nothing when no answer is wanted. */
   answer(id: number): void {
+    if (id === 0) return;
     this.begin(FrameType.answer, id);
     this.end();
   }

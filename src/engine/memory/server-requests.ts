@@ -130,7 +130,7 @@ export class ServerRequests {
     if (id !== 0) buffer.writeUInt32BE(0, start + ID_AT);
     for (const interested of links) interested.forward(frame);
     this.#deps.counters.delivered += links.length;
-    if (id !== 0) link.answer(id);
+    link.answer(id);
   }
 
   #publish(link: ServerLink, frame: FrameReader): void {

@@ -1,0 +1,324 @@
+// The Broker of a worker at the embedded engine: what its methods send, and what it makes of the frames that come.
+import type { Logger } from '../../observe/logger.ts';
+import type {
+  ClientInfo,
+  Publication,
+  PublicationDraft,
+  StreamPosition,
+} from '../../protocol/publication.ts';
+import type { Clock } from '../../util/clock.ts';
+import type {
+  Broker,
+  BrokerListener,
+  HistoryFilter,
+  HistoryResult,
+  PublishOptions,
+  PublishResult,
+} from '../broker.ts';
+import { type ChannelEntry, ClientChannels } from './client-channels.ts';
+import type { ClientLink } from './client-link.ts';
+import { FrameReader } from './frame-reader.ts';
+import type { FrameWriter } from './frame-writer.ts';
+import type { Request } from './pending-requests.ts';
+import { readInfo, readPublication, writeDraft, writeInfo } from './publication-codec.ts';
+import { FrameType, PublishFlag, WireError } from './wire.ts';
+
+const NO_POSITION: StreamPosition = Object.freeze({ offset: 0, epoch: '' });
+const TAKEN: PublishResult = Object.freeze({ position: NO_POSITION, suppressed: false });
+const SUPPRESSED = [false, 'idempotency', 'version'] as const;
+
+export interface ClientBrokerDeps {
+  readonly clock: Clock;
+  readonly link: ClientLink;
+  readonly listener: BrokerListener;
+  readonly logger: Logger | undefined;
+}
+
+export class ClientBroker implements Broker {
+  readonly #deps: ClientBrokerDeps;
+  readonly #link: ClientLink;
+  readonly channels: ClientChannels;
+  /** Publications that the engine or the local listener took. */
+  published = 0;
+  publishedLocally = 0;
+  // One promise for all of the kind that wants no answer: nobody can tell them apart.
+  readonly #taken = Promise.resolve(TAKEN);
+
+  constructor(deps: ClientBrokerDeps) {
+    this.#deps = deps;
+    this.#link = deps.link;
+    this.channels = new ClientChannels(deps.listener, deps.logger);
+  }
+
+  async subscribe(channel: string): Promise<void> {
+    const known = this.channels.get(channel);
+    if (known !== undefined) {
+      const refusal = known.state === 'subscribing' ? this.#link.refusal() : undefined;
+      if (refusal !== undefined) throw refusal;
+      return known.ready;
+    }
+    const entry = this.channels.add(channel);
+    entry.ready = this.#subscribe(entry, () => {
+      // Perhaps the engine took it, only too late.
+      if (this.channels.remove(entry)) this.#post(FrameType.unsubscribe, (frame) => frame.string(channel));
+    });
+    return entry.ready;
+  }
+
+  /** Without a link there is no interest that would have to end. */
+  unsubscribe(channel: string): Promise<void> {
+    const entry = this.channels.get(channel);
+    if (entry !== undefined && this.channels.remove(entry)) {
+      this.#post(FrameType.unsubscribe, (frame) => frame.string(channel));
+    }
+    return Promise.resolve();
+  }
+
+  publish(channel: string, draft: PublicationDraft, options: PublishOptions): Promise<PublishResult> {
+    if (options.historySize > 0 || (options.idempotencyKey ?? '') !== '') {
+      return this.#publish(channel, draft, options);
+    }
+    const entry = this.channels.get(channel);
+    const time = this.#deps.clock.wallMs();
+    if (entry !== undefined && mayDeliver(entry)) {
+      const { data, info, tags } = draft;
+      this.published += 1;
+      this.publishedLocally += 1;
+      this.channels.deliverLocally({
+        kind: 'publication',
+        entry,
+        publication: { data, info, tags, offset: 0, time },
+      });
+      return this.#taken;
+    }
+    const write = (frame: FrameWriter): void => {
+      writeDraft(frame.string(channel).f64(time), draft);
+    };
+    const sent = this.#pass(FrameType.plain, entry, write);
+    if (sent === undefined) {
+      this.published += 1;
+      return this.#taken;
+    }
+    return sent.then(() => {
+      this.published += 1;
+      return TAKEN;
+    });
+  }
+
+  publishJoin(channel: string, info: ClientInfo): Promise<void> {
+    return this.#publishPresence('join', channel, info);
+  }
+
+  publishLeave(channel: string, info: ClientInfo): Promise<void> {
+    return this.#publishPresence('leave', channel, info);
+  }
+
+  async history(channel: string, filter: HistoryFilter): Promise<HistoryResult> {
+    const publications: Publication[] = [];
+    return this.#link.request(FrameType.history, {
+      write: (frame) =>
+        frame
+          .string(channel)
+          .u8(filter.reverse ? 1 : 0)
+          .f64(filter.limit)
+          .f64(filter.since?.offset ?? -1)
+          .f64(filter.historyMetaTtlMs),
+      part: (frame) => {
+        while (!frame.done) publications.push(readStored(frame));
+      },
+      read: (frame) => ({ publications, top: readPosition(frame) }),
+    });
+  }
+
+  async removeHistory(channel: string): Promise<void> {
+    await this.#link.request(FrameType.removeHistory, {
+      write: (frame) => frame.string(channel),
+      read: () => undefined,
+    });
+  }
+
+  /** Tells a new link all interest. Resolves when the engine has it; rejects when the link broke again. */
+  async resubscribe(): Promise<void> {
+    await Promise.all(
+      this.channels.all().map((entry) => {
+        entry.ready = this.#subscribe(entry, () => undefined);
+        return entry.ready;
+      }),
+    );
+  }
+
+  onFrame(frame: FrameReader): void {
+    switch (frame.type) {
+      case FrameType.plain: {
+        const channel = frame.string();
+        if (this.#isExpected(channel)) {
+          const time = frame.f64();
+          this.channels.publication(channel, readPublication(frame, 0, time), '');
+        }
+        break;
+      }
+      case FrameType.delivery: {
+        const channel = frame.string();
+        if (this.#isExpected(channel)) this.#delivery(channel, frame);
+        break;
+      }
+      case FrameType.join:
+      case FrameType.leave: {
+        const channel = frame.string();
+        const kind = frame.type === FrameType.join ? 'join' : 'leave';
+        if (this.#isExpected(channel)) this.channels.presence(kind, channel, readInfo(frame));
+        break;
+      }
+      case FrameType.offer:
+        this.#offered(frame.string());
+        break;
+      case FrameType.share: {
+        const channel = frame.string();
+        const grant = frame.u32();
+        this.channels.share(channel, grant);
+        this.#post(FrameType.shared, (answer) => answer.string(channel).u32(grant));
+        break;
+      }
+      default:
+        throw new WireError(`unknown frame type ${String(frame.type)}`);
+    }
+  }
+
+  #isExpected(channel: string): boolean {
+    const entry = this.channels.get(channel);
+    return entry !== undefined && entry.state !== 'subscribing';
+  }
+
+  #delivery(channel: string, frame: FrameReader): void {
+    const offset = frame.f64();
+    const time = frame.f64();
+    const epoch = frame.string();
+    const previous = frame.u8() === 0 ? undefined : readStored(frame);
+    this.channels.publication(channel, readPublication(frame, offset, time), epoch, previous);
+  }
+
+  /** Asks for exclusivity. What is published from now on is counted, so that it is known when nothing is on its way. */
+  #offered(channel: string): void {
+    const entry = this.channels.get(channel);
+    if (entry?.state !== 'shared' || entry.asking) return;
+    entry.asking = true;
+    this.#link
+      .request(FrameType.subscribe, {
+        write: (frame) => frame.string(channel).u8(1),
+        read: (frame) => {
+          entry.asking = false;
+          entry.grant = frame.u32();
+          if (entry.grant !== 0) entry.state = 'exclusive';
+        },
+        failed: () => {
+          entry.asking = false;
+        },
+      })
+      // Then it stays shared.
+      .catch(() => undefined);
+  }
+
+  async #subscribe(entry: ChannelEntry, failed: () => void): Promise<void> {
+    await this.#link.request(FrameType.subscribe, {
+      write: (frame) => frame.string(entry.channel).u8(0),
+      read: () => {
+        entry.state = 'shared';
+      },
+      failed,
+    });
+  }
+
+  #publish(channel: string, draft: PublicationDraft, options: PublishOptions): Promise<PublishResult> {
+    const entry = this.channels.get(channel);
+    return this.#counted(FrameType.publish, entry, {
+      write: (frame) => {
+        writeOptions(frame.string(channel), options);
+        writeDraft(frame, draft);
+      },
+      read: (frame) => {
+        this.published += 1;
+        return { position: readPosition(frame), suppressed: SUPPRESSED[frame.u8()] ?? false };
+      },
+    });
+  }
+
+  #publishPresence(kind: 'join' | 'leave', channel: string, info: ClientInfo): Promise<void> {
+    const entry = this.channels.get(channel);
+    if (entry !== undefined && mayDeliver(entry)) {
+      this.channels.deliverLocally({ kind, entry, info });
+      return Promise.resolve();
+    }
+    const write = (frame: FrameWriter): void => {
+      writeInfo(frame.string(channel), info);
+    };
+    return this.#pass(FrameType[kind], entry, write) ?? Promise.resolve();
+  }
+
+  /** Sends what wants no answer, unless it has to be counted. Undefined: handed over, in order with all that follows. */
+  #pass(
+    type: number,
+    entry: ChannelEntry | undefined,
+    write: (frame: FrameWriter) => void,
+  ): Promise<void> | undefined {
+    if (entry !== undefined && (entry.asking || entry.state === 'exclusive')) {
+      return this.#counted(type, entry, { write, read: () => undefined });
+    }
+    const refusal = this.#link.refusal() ?? this.#post(type, write);
+    return refusal === undefined ? undefined : Promise.reject(refusal);
+  }
+
+  /** Sends a request of which the channel's entry knows that it is on its way. */
+  #counted<T>(type: number, entry: ChannelEntry | undefined, request: Request<T>): Promise<T> {
+    if (entry === undefined || !(entry.asking || entry.state === 'exclusive')) {
+      return this.#link.request(type, request);
+    }
+    entry.inFlight += 1;
+    return this.#link.request(type, {
+      write: request.write,
+      read: (frame) => {
+        entry.inFlight -= 1;
+        return request.read(frame);
+      },
+      failed: () => {
+        entry.inFlight -= 1;
+        // It may still come back, and nothing may be delivered before it: the grant is not used any more.
+        if (entry.state === 'exclusive') entry.state = 'shared';
+      },
+    });
+  }
+
+  #post(type: number, write: (frame: FrameWriter) => unknown): Error | undefined {
+    if (!this.#link.up) return undefined;
+    write(this.#link.begin(type));
+    return this.#link.end();
+  }
+}
+
+function mayDeliver(entry: ChannelEntry): boolean {
+  return entry.state === 'exclusive' && entry.inFlight === 0;
+}
+
+function writeOptions(frame: FrameWriter, options: PublishOptions): void {
+  const { idempotencyKey = '', version = 0 } = options;
+  frame
+    .u8(
+      (options.delta === true ? PublishFlag.delta : 0) |
+        (idempotencyKey === '' ? 0 : PublishFlag.idempotent) |
+        (version > 0 ? PublishFlag.versioned : 0),
+    )
+    .u32(options.historySize)
+    .f64(options.historyTtlMs)
+    .f64(options.historyMetaTtlMs);
+  if (idempotencyKey !== '') frame.string(idempotencyKey).f64(options.idempotencyTtlMs ?? 0);
+  if (version > 0) frame.f64(version).string(options.versionEpoch ?? '');
+}
+
+function readPosition(frame: FrameReader): StreamPosition {
+  return { offset: frame.f64(), epoch: frame.string() };
+}
+
+function readStored(frame: FrameReader): Publication {
+  const offset = frame.f64();
+  const time = frame.f64();
+  return readPublication(FrameReader.over(frame.bytes()), offset, time);
+}
