@@ -31,7 +31,6 @@ export interface ConnectionDeps {
   readonly readBuffer: Uint8Array;
   /** Once per read that held publications. */
   readonly onDelivered: (nowUs: number) => void;
-  readonly onPublished: () => void;
   /** The connection ended, or the server said what it never should: fatal for the run. */
   readonly onFault: (what: string) => void;
 }
@@ -73,6 +72,13 @@ export class LoadConnection {
 
   get ledger(): Ledger {
     return this.#ledger;
+  }
+
+  get stage(): string {
+    if (this.#closed) return 'closed';
+    if (this.#socket.connecting) return 'connecting';
+    if (this.#upgrade !== undefined) return 'without an answer to their upgrade';
+    return this.#acksMissing > 0 ? 'without an answer to a command' : 'ready';
   }
 
   get channelNumbers(): readonly number[] {
@@ -153,7 +159,6 @@ export class LoadConnection {
     if (meaning.reply !== undefined) this.#send(meaning.reply);
     if (meaning.connected === true)
       for (const frame of dialect.afterConnect(this.#opening)) this.#send(frame);
-    if (meaning.published !== undefined) this.#deps.onPublished();
     if (meaning.acks !== undefined) this.#acknowledged(meaning.acks);
   }
 

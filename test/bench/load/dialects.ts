@@ -11,13 +11,14 @@ interface Meaning {
   readonly connected?: boolean;
   /** Answers that `open` or `subscribe` waited for. */
   readonly acks?: number;
-  readonly published?: number;
   /** The server refused something: the run is void. */
   readonly error?: string;
 }
 
 export interface Dialect {
   readonly path: string;
+  /** The server is known to leave some clients without an answer, who then have to come again. */
+  readonly mayStrand: boolean;
   /** Frames to send after the upgrade, and those that must wait for the session. */
   open(channels: readonly string[]): readonly string[];
   afterConnect(channels: readonly string[]): readonly string[];
@@ -33,6 +34,7 @@ export const FIRST_PUBLISH_ID = 1_000_000;
 
 const bare: Dialect = {
   path: '/',
+  mayStrand: false,
   open: (channels) => bare.subscribe(channels, 2),
   afterConnect: () => [],
   openAcks: (channelCount) => channelCount,
@@ -40,7 +42,7 @@ const bare: Dialect = {
   publish: (channel, data) => `{"p":"${channel}","d":${data}}`,
   understand(message) {
     if (message.startsWith('{"s":')) return { acks: 1 };
-    if (message === '{"p":1}') return { published: 1 };
+    if (message === '{"p":1}') return {};
     return { error: message };
   },
 };
@@ -48,6 +50,8 @@ const bare: Dialect = {
 // Engine.IO packet type, then Socket.IO packet type: 0 open, 2 ping, 3 pong, 40 connect, 42 event, 43 acknowledgement.
 const socketio: Dialect = {
   path: '/socket.io/?EIO=4&transport=websocket',
+  // @socket.io/sticky: a primary may read on for a moment after it passed a socket to a worker, and drop what it read.
+  mayStrand: true,
   open: () => [],
   afterConnect: (channels) => socketio.subscribe(channels, 2),
   openAcks: (channelCount) => channelCount + 1,
@@ -59,13 +63,14 @@ const socketio: Dialect = {
     if (message.startsWith('0')) return { reply: '40' };
     if (message.startsWith('40')) return { connected: true, acks: 1 };
     if (message.startsWith('43')) return { acks: 1 };
-    if (message === '42["p"]') return { published: 1 };
+    if (message === '42["p"]') return {};
     return { error: message };
   },
 };
 
 const holdfast: Dialect = {
   path: '/connection/websocket',
+  mayStrand: false,
   // Connect and subscribes leave in one frame, as the official SDKs do it.
   open: (channels) => [['{"id":1,"connect":{}}', ...subscribeCommands(channels, 2)].join('\n')],
   afterConnect: () => [],
@@ -77,7 +82,7 @@ const holdfast: Dialect = {
     const reply: unknown = JSON.parse(message);
     if (typeof reply !== 'object' || reply === null || 'error' in reply) return { error: message };
     if ('connect' in reply || 'subscribe' in reply) return { acks: 1 };
-    if ('publish' in reply) return { published: 1 };
+    if ('publish' in reply) return {};
     return { error: message };
   },
 };

@@ -1,8 +1,8 @@
 // All clients of one generator process, and the orders they carry out.
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LoadConnection, type Target } from './connection.ts';
-import { type Dialect, dialects } from './dialects.ts';
+import { LoadConnection } from './connection.ts';
+import { dialects } from './dialects.ts';
 import { Histogram } from './histogram.ts';
 import { type Tally, emptyTally } from './ledger.ts';
 import { monotonicUs } from './monotonic.ts';
@@ -22,6 +22,8 @@ import { Publisher } from './publisher.ts';
 
 const READ_BUFFER_BYTES = 64 * 1024;
 const OPEN_PATIENCE_MS = 30_000;
+/** After which a client of a server that strands some tries again, as its own client library would (later). */
+const STRANDED_AFTER_MS = 3000;
 /** Time for a repeat that should not be there to arrive after everything that should. */
 const AFTERMATH_MS = 150;
 /** Files that a generator process needs besides its connections. */
@@ -43,16 +45,11 @@ export class LoadGroup {
   readonly #faults: string[] = [];
   #deliveredAtMark = 0;
   #lastDeliveryUs = 0;
-  #acknowledged = 0;
+  #repeatedOpens = 0;
 
   constructor(deps: GroupDeps) {
     this.#deps = deps;
     this.#publisher = new Publisher(this.#connections, deps.firstPublisher);
-  }
-
-  /** Publications that the server said it took; 0 for servers that say nothing. */
-  get acknowledged(): number {
-    return this.#acknowledged;
   }
 
   async open(order: OpenOrder): Promise<OpenResult> {
@@ -60,9 +57,10 @@ export class LoadGroup {
     if (this.#connections.length + order.count > limit) {
       throw new Error(`descriptors limit this process to ${limit} connections: use more generators`);
     }
-    const dialect = dialects[order.dialect];
+    const firstSlot = this.#connections.length;
+    this.#repeatedOpens = 0;
     return this.#each(order.count, order.atOnce, order.perSecond, 'connected', async (index) => {
-      await this.#openOne(order, index, dialect);
+      await this.#openOne(order, index, firstSlot + index);
     });
   }
 
@@ -130,25 +128,37 @@ export class LoadGroup {
     return expected;
   }
 
-  async #openOne(order: OpenOrder, index: number, dialect: Dialect): Promise<void> {
-    const target: Target = order.target;
-    await new Promise<void>((resolve) => {
-      const connection = new LoadConnection(
+  async #openOne(order: OpenOrder, index: number, slot: number): Promise<void> {
+    while (!(await this.#attempt(order, index, slot))) {
+      this.#repeatedOpens++;
+      this.#connections[slot]?.close();
+    }
+  }
+
+  /** Resolves false when the server has stranded the client. */
+  async #attempt(order: OpenOrder, index: number, slot: number): Promise<boolean> {
+    const dialect = dialects[order.dialect];
+    return new Promise((resolve) => {
+      const patience = setTimeout(() => {
+        if (dialect.mayStrand) resolve(false);
+      }, STRANDED_AFTER_MS);
+      this.#connections[slot] = new LoadConnection(
         {
-          target,
+          target: order.target,
           localAddress: order.localAddress,
           dialect,
           tally: this.#tally,
           latencies: this.#latencies,
           readBuffer: this.#readBuffer,
           onDelivered: this.#onDelivered,
-          onPublished: this.#onPublished,
           onFault: this.#onFault,
         },
         channelsOf(index, order.assignment),
-        resolve,
+        () => {
+          clearTimeout(patience);
+          resolve(true);
+        },
       );
-      this.#connections.push(connection);
     });
   }
 
@@ -184,20 +194,24 @@ export class LoadGroup {
         this.#deps.onProgress(`${counts.ended} of ${count} ${done}`);
       } else if (nowUs - progressUs > OPEN_PATIENCE_MS * 1000) {
         throw new Error(
-          `only ${counts.ended} of ${count} ${done} after ${OPEN_PATIENCE_MS} ms without progress`,
+          `only ${counts.ended} of ${count} ${done}, then no progress for ${OPEN_PATIENCE_MS} ms (${this.#stages()})`,
         );
       }
       await sleep(1);
     }
-    return { tookMs: (monotonicUs() - startUs) / 1000, latencies: times.state() };
+    const tookMs = (monotonicUs() - startUs) / 1000;
+    return { tookMs, latencies: times.state(), repeated: this.#repeatedOpens };
+  }
+
+  /** How many connections stand where on their way to being ready. */
+  #stages(): string {
+    const counts = new Map<string, number>();
+    for (const { stage } of this.#connections) counts.set(stage, (counts.get(stage) ?? 0) + 1);
+    return [...counts].map(([stage, count]) => `${count} ${stage}`).join(', ');
   }
 
   readonly #onDelivered = (nowUs: number): void => {
     this.#lastDeliveryUs = nowUs;
-  };
-
-  readonly #onPublished = (): void => {
-    this.#acknowledged++;
   };
 
   readonly #onFault = (what: string): void => {

@@ -72,6 +72,8 @@ export interface OpenResult {
   readonly tookMs: number;
   /** From the start of the TCP connect to the last acknowledged subscription, in µs. */
   readonly latencies: HistogramState;
+  /** Clients that got no answer and came again; only where the server is known for it, else the run fails. */
+  readonly repeated: number;
 }
 
 export interface PublishResult {

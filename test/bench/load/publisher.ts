@@ -17,12 +17,6 @@ export class Publisher {
     this.#firstNumber = firstNumber;
   }
 
-  get total(): number {
-    let total = 0;
-    for (const count of this.#published.values()) total += count;
-    return total;
-  }
-
   /** Ends early when `stopped` says so. */
   async run(order: PublishOrder, stopped: () => boolean): Promise<PublishResult> {
     const gapUs = (US_PER_S * order.burst) / order.perSecond;

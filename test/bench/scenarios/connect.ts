@@ -4,7 +4,7 @@ import type { OpenOrder } from '../load/orders.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuMs } from '../measure/processes.ts';
 import { bare, holdfast, socketio } from '../servers/subjects.ts';
-import { sourceAddress } from './delivery.ts';
+import { sourceAddress, strandedDoubt } from './delivery.ts';
 import { NO_FAULTS, type Run, type Scenario } from './scenario.ts';
 
 interface Sizes {
@@ -14,6 +14,14 @@ interface Sizes {
   readonly burst: number;
   readonly atOnce: number;
   readonly pauseMs: number;
+}
+
+interface Phase {
+  readonly cpuUs: number;
+  readonly generatorUs: number;
+  readonly latencies: Histogram;
+  readonly tookMs: number;
+  readonly repeated: number;
 }
 
 const FULL: Sizes = { warmUp: 1500, steady: 4000, perSecond: 400, burst: 4000, atOnce: 256, pauseMs: 1500 };
@@ -57,10 +65,7 @@ export const connect: Scenario = {
     const { warmUp, steady, perSecond, burst, atOnce, pauseMs } = sizes(run);
     const server = await run.server(subject);
     let phases = 0;
-    const phase = async (
-      count: number,
-      rate: number,
-    ): Promise<{ cpuUs: number; generatorUs: number; latencies: Histogram; tookMs: number }> => {
+    const phase = async (count: number, rate: number): Promise<Phase> => {
       const generator = run.generator('clients');
       const order: OpenOrder = {
         op: 'open',
@@ -79,7 +84,7 @@ export const connect: Scenario = {
         atOnce,
       };
       const startMs = cpuMs(server.pids);
-      const { latencies, tookMs } = await generator.ask(order);
+      const { latencies, tookMs, repeated } = await generator.ask(order);
       const endMs = cpuMs(server.pids);
       const generatorMs = cpuMs([generator.pid]);
       await generator.ask({ op: 'close' });
@@ -90,6 +95,7 @@ export const connect: Scenario = {
         generatorUs: (generatorMs * 1000) / count,
         latencies: Histogram.merged([latencies]),
         tookMs,
+        repeated,
       };
     };
     await phase(warmUp, 0);
@@ -107,7 +113,7 @@ export const connect: Scenario = {
         generatorUs: rush.generatorUs,
       },
       faults: NO_FAULTS,
-      warnings: [],
+      warnings: strandedDoubt(calm.repeated + rush.repeated),
     };
   },
 };

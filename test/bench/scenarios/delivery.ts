@@ -69,7 +69,7 @@ export async function measureDelivery(
   plan: DeliveryPlan,
 ): Promise<DeliveryOutcome> {
   const server = await run.server(subject);
-  const parts = await openParts(subject, server, run, plan.loads);
+  const { parts, stranded } = await openParts(subject, server, run, plan.loads);
   const generators = parts.flatMap((part) => [...part.subscribers, part.publisher]);
 
   run.progress('warming up');
@@ -103,7 +103,7 @@ export async function measureDelivery(
         deliveries,
       },
       faults: sumFaults(settled.flat()),
-      warnings: doubts(before, after, generatorMs),
+      warnings: [...strandedDoubt(stranded), ...doubts(before, after, generatorMs)],
     },
   };
 }
@@ -150,13 +150,14 @@ async function openParts(
   server: RunningServer,
   run: Run,
   loads: readonly Load[],
-): Promise<Part[]> {
+): Promise<{ parts: Part[]; stranded: number }> {
   const parts: Part[] = [];
   const target = { host: server.host, port: server.port };
   const open = { op: 'open', target, dialect: subject.dialect, perSecond: 0, atOnce: AT_ONCE } as const;
   let channelBase = 0;
   let firstPublisher = 0;
   let generatorCount = 0;
+  let stranded = 0;
   for (const load of loads) {
     const assignment: Assignment = {
       channelBase,
@@ -170,12 +171,13 @@ async function openParts(
     let firstSubscription = 0;
     for (const count of splitOverGenerators(load.subscribers, 10_000, run.progress.bind(run))) {
       const generator = run.generator(`${load.name} subscribers`, { light: load.light });
-      await generator.ask({
+      const { repeated } = await generator.ask({
         ...open,
         count,
         localAddress: sourceAddress(generatorCount++),
         assignment: { ...assignment, firstSubscription },
       });
+      stranded += repeated;
       subscribers.push(generator);
       firstSubscription += count;
     }
@@ -189,7 +191,12 @@ async function openParts(
     channelBase += load.channels;
     firstPublisher += load.publishers;
   }
-  return parts;
+  return { parts, stranded };
+}
+
+/** A doubt about a server that left clients without an answer. */
+export function strandedDoubt(clients: number): string[] {
+  return clients === 0 ? [] : [`${clients} clients got no answer while connecting and had to come again`];
 }
 
 async function publishAndSettle(
