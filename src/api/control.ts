@@ -12,6 +12,7 @@ import {
 } from '../hub/control-messages.ts';
 import type { Namespaces } from '../hub/namespaces.ts';
 import { CloseCauses, safeReason } from '../protocol/close-causes.ts';
+import { ApiErrors, ApiFailure } from './api-errors.ts';
 import { optionsOf } from './channel-options.ts';
 import { channel, count, flag, optional, rawJson, streamPosition, text } from './fields.ts';
 import { apiMethod, type ApiMethod } from './method.ts';
@@ -146,10 +147,7 @@ export function controlMethods(deps: ControlDeps): ApiMethod[] {
         const isDefault = disconnect === undefined || disconnect.code === 0;
         const reason = disconnect?.reason ?? '';
         return tell(ControlKinds.disconnect, {
-          target: {
-            ...targetOf({ ...params, all_users: params.all_users || params.channel !== '' }),
-            ...(params.channel !== '' && { channel: params.channel }),
-          },
+          target: targetOf(params, params.channel),
           whitelist: params.whitelist ?? [],
           code: isDefault ? CloseCauses.forceDisconnect.code : disconnect.code,
           reason: reason === '' && isDefault ? CloseCauses.forceDisconnect.reason : safeReason(reason),
@@ -187,12 +185,16 @@ interface Who {
   readonly all_users?: boolean | undefined;
 }
 
-function targetOf(params: Who): ControlTarget {
+/** `subscribedTo`: narrows to connections with this subscription, as an id of a connection does. */
+function targetOf(params: Who, subscribedTo = ''): ControlTarget {
   const { user, client, session } = params;
-  const anyUser = params.all_users === true || (user === '' && (client !== '' || session !== ''));
+  const isAll = params.all_users === true;
+  if (isAll && user !== '') throw new ApiFailure(ApiErrors.badRequest, 'all_users: contradicts user');
+  const isNarrow = client !== '' || session !== '' || subscribedTo !== '';
   return {
-    ...(!anyUser && { user }),
+    ...(!isAll && !(user === '' && isNarrow) && { user }),
     ...(client !== '' && { client }),
     ...(session !== '' && { session }),
+    ...(subscribedTo !== '' && { channel: subscribedTo }),
   };
 }

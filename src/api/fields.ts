@@ -31,7 +31,7 @@ export function count(description: string) {
 
 /** Any JSON, passed on exactly as it was written. */
 export function rawJson(description: string) {
-  return z.unknown().meta({ description });
+  return z.unknown().optional().meta({ description });
 }
 
 export function optional<S extends z.ZodType>(schema: S, description: string) {
