@@ -1,10 +1,11 @@
 // `holdfast check-token TOKEN`: would the gateway accept it, and what does it say?
 import { type Command, Option } from 'commander';
-import { tokenVerifierConfig } from '../app/token-config.ts';
+import { openTokenVerifier } from '../app/token-verifier.ts';
 import { InvalidTokenError, TokenExpiredError } from '../auth/token-errors.ts';
-import { TokenVerifier } from '../auth/token-verifier.ts';
+import type { TokenVerifier } from '../auth/token-verifier.ts';
+import { UnavailableError } from '../util/errors.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
-import { type CliDeps, paint, printJson } from './cli-deps.ts';
+import { type CliDeps, note, paint, printJson } from './cli-deps.ts';
 import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.ts';
 
 type TokenKind = 'connection' | 'subscription';
@@ -29,7 +30,7 @@ export function addCheckToken(program: Command, deps: CliDeps): void {
     .option('--json', 'print the outcome as JSON')
     .addHelpText(
       'after',
-      '\nExample:\n  $ holdfast check-token "$TOKEN" --config holdfast.yaml\n\nExit codes: 0 accepted, 1 refused.',
+      '\nExample:\n  $ holdfast check-token "$TOKEN" --config holdfast.yaml\n\nExit codes: 0 accepted, 1 refused, 69 no keys to be had.',
     )
     .action(async (given: string, flags: CheckTokenFlags) => {
       const token = given === '-' ? (await deps.readText()).trim() : given;
@@ -41,8 +42,17 @@ async function checkToken(token: string, flags: CheckTokenFlags, deps: CliDeps):
   const config = await configFrom(flags, deps);
   const claims = claimsOf(token);
   const type = flags.type ?? (claims !== undefined && 'channel' in claims ? 'subscription' : 'connection');
-  const verifier = new TokenVerifier({ clock: deps.clock }, tokenVerifierConfig(config.client));
-  const refusal = await refusalOf(verifier, token, type);
+  const observer = {
+    jwksFetched: () => undefined,
+    jwksFailed: ({ reason }: { reason: string }) => note(deps, `the JWKS endpoint: ${reason}`),
+  };
+  const open = openTokenVerifier({ clock: deps.clock, observer }, config.client);
+  let refusal: string | undefined;
+  try {
+    refusal = await refusalOf(open.verifier, token, type);
+  } finally {
+    await open.close();
+  }
   if (flags.json === true) {
     printJson(deps, {
       valid: refusal === undefined,
@@ -71,6 +81,8 @@ async function refusalOf(
     return undefined;
   } catch (error) {
     if (error instanceof InvalidTokenError || error instanceof TokenExpiredError) return error.message;
+    if (error instanceof UnavailableError)
+      throw new CliError(ExitCodes.unavailable, error.message, { cause: error });
     throw error;
   }
 }

@@ -1,5 +1,4 @@
 // What commands need of the process around them.
-import { styleText } from 'node:util';
 import type { Clock } from '../util/clock.ts';
 
 export interface Output {
@@ -16,17 +15,19 @@ export interface CliDeps {
   readText(): Promise<string>;
 }
 
-type Style = 'red' | 'yellow' | 'green' | 'dim' | 'bold';
+/** SGR parameters: switch on, switch off. */
+const STYLES = { red: [31, 39], yellow: [33, 39], green: [32, 39], dim: [2, 22], bold: [1, 22] } as const;
 
 /** Colours only for eyes: never into a pipe, never against NO_COLOR. */
 export function paint(
   output: Output,
   environment: CliDeps['environment'],
-  style: Style,
+  style: keyof typeof STYLES,
   text: string,
 ): string {
   const isColoured = output.isTTY === true && (environment['NO_COLOR'] ?? '') === '';
-  return isColoured ? styleText(style, text) : text;
+  const [on, off] = STYLES[style];
+  return isColoured ? `\u001b[${on}m${text}\u001b[${off}m` : text;
 }
 
 export function printJson(deps: CliDeps, value: unknown): void {

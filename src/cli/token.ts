@@ -9,8 +9,8 @@ import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.t
 
 interface TokenFlags extends ConfigFlags {
   readonly user: string;
-  /** Milliseconds; undefined for a token without end. */
-  readonly expires: number | undefined;
+  /** Milliseconds. */
+  readonly expires: number | 'never';
   readonly info?: string;
   readonly secret?: string;
   readonly json?: true;
@@ -108,7 +108,7 @@ interface TokenTimes {
 
 function timesOf(flags: TokenFlags, deps: CliDeps): TokenTimes {
   const issuedAtMs = deps.clock.wallMs();
-  return { issuedAtMs, expiresAtMs: flags.expires === undefined ? undefined : issuedAtMs + flags.expires };
+  return { issuedAtMs, expiresAtMs: flags.expires === 'never' ? undefined : issuedAtMs + flags.expires };
 }
 
 function print(token: string, flags: TokenFlags, { expiresAtMs }: TokenTimes, deps: CliDeps): void {
@@ -121,8 +121,8 @@ function print(token: string, flags: TokenFlags, { expiresAtMs }: TokenTimes, de
   printJson(deps, { token, user: flags.user, expires_at: expiresAt });
 }
 
-function parseExpiry(written: string): number | undefined {
-  if (written === 'never') return undefined;
+function parseExpiry(written: string): number | 'never' {
+  if (written === 'never') return written;
   const durationMs = parseDuration(written);
   if (durationMs === undefined)
     throw new InvalidArgumentError('Write a duration such as 30m or 24h, or `never`.');

@@ -23,7 +23,7 @@ export interface ConfigSources {
 }
 
 /** Variables that begin like options and mean something else. */
-export const RESERVED_VARIABLES: readonly string[] = ['HOLDFAST_CONFIG'];
+const RESERVED_VARIABLES: readonly string[] = ['HOLDFAST_CONFIG'];
 
 /** Throws ConfigError, with every fault at once. */
 export async function loadConfig(sources: ConfigSources): Promise<Config> {

@@ -36,12 +36,25 @@ function* tokenRules(token: TokenConfig, path: readonly string[]): Generator<Rul
       yield { path: [...path, `${name}_regex`], message: `cannot be used together with ${name}` };
     }
   }
+  if (isUnsafe(token.jwks_public_endpoint) && !token.insecure_skip_jwks_endpoint_safety_check) {
+    yield {
+      path: [...path, 'jwks_public_endpoint'],
+      message: 'must begin with https://, or whoever is on the way can sign tokens',
+    };
+  }
   if (token.hmac_previous_secret_key !== '' && token.hmac_secret_key === '') {
     yield {
       path: [...path, 'hmac_previous_secret_key'],
       message: 'needs hmac_secret_key, the secret now in use',
     };
   }
+}
+
+/** Plain HTTP that leaves the machine. */
+function isUnsafe(endpoint: string): boolean {
+  return (
+    endpoint.startsWith('http://') && !/^http:\/\/(?:localhost|127\.[\d.]+|\[::1\])(?:[:/]|$)/.test(endpoint)
+  );
 }
 
 function* channelRules(config: Config): Generator<RuleIssue> {

@@ -29,15 +29,13 @@ const verification = {
   ),
   rsa_public_key: publicKey('Public key (PEM) of RS256, RS384 and RS512 tokens.', 'rsa'),
   ecdsa_public_key: publicKey('Public key (PEM) of ES256, ES384 and ES512 tokens.', 'ec'),
-  jwks_public_endpoint: httpUrl('Address of a JSON Web Key Set; replaces the keys above.'),
+  jwks_public_endpoint: httpUrl('Address of a JSON Web Key Set; replaces the public keys above.'),
   audience: text('The token must be for this audience (`aud`). Empty: not checked.'),
   audience_regex: pattern('The audience must match this. Not together with `audience`.'),
   issuer: text('The token must come from this issuer (`iss`). Empty: not checked.'),
   issuer_regex: pattern('The issuer must match this. Not together with `issuer`.'),
   user_id_claim: text('Claim that holds the user id. Empty: `sub`.'),
-  insecure_skip_jwks_endpoint_safety_check: flag(
-    'Allow a JWKS address whose parts come from token claims with loose patterns.',
-  ),
+  insecure_skip_jwks_endpoint_safety_check: flag('Allow a JWKS address without TLS on another machine.'),
 };
 
 export const token = section(
@@ -53,4 +51,3 @@ export const subscriptionToken = section('Separate keys and checks for subscript
 });
 
 export type TokenConfig = z.output<typeof token>;
-export type SubscriptionTokenConfig = z.output<typeof subscriptionToken>;

@@ -253,6 +253,23 @@ t.test('rules between options', async (t) => {
       ['client.subscription_token.issuer_regex: cannot be used together with issuer'],
     ],
     [
+      'keys over plain HTTP',
+      { client: { token: { jwks_public_endpoint: 'http://localhost.example/keys' } } },
+      [
+        'client.token.jwks_public_endpoint: must begin with https://, or whoever is on the way can sign tokens',
+      ],
+    ],
+    [
+      'keys over plain HTTP, on purpose or on this machine',
+      {
+        client: {
+          token: { jwks_public_endpoint: 'http://a.example', insecure_skip_jwks_endpoint_safety_check: true },
+          subscription_token: { jwks_public_endpoint: 'http://127.0.0.1:9000/keys' },
+        },
+      },
+      [],
+    ],
+    [
       'a previous key alone',
       { client: { token: { hmac_previous_secret_key: 'a' } } },
       ['client.token.hmac_previous_secret_key: needs hmac_secret_key, the secret now in use'],
