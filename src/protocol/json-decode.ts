@@ -30,7 +30,7 @@ function decodeCommand(text: string): Command {
   for (const kind of COMMAND_MEMBERS) {
     const member = fields[kind];
     if (member === undefined || member === null) continue;
-    if (id === 0 && kind !== 'send') break;
+    if (id === 0 && kind !== 'send') continue;
     return decodeMember(kind, id, asObject(member, kind), (name) => rawBytes(text, [kind, name]), text);
   }
   if (id === 0) return PONG;
@@ -152,10 +152,12 @@ function rawBytes(text: string, path: readonly string[]): Buffer | undefined {
 const MAX_UINT32 = 0xffff_ffff;
 
 function asObject(value: unknown, what: string): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new ProtocolError(`${what} must be an object`);
-  }
-  return value as Fields;
+  if (!isObject(value)) throw new ProtocolError(`${what} must be an object`);
+  return value;
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function string(fields: Fields, name: string): string {
@@ -172,8 +174,10 @@ function boolean(fields: Fields, name: string): boolean {
 
 function int(fields: Fields, name: string): number {
   const value = fields[name] ?? 0;
-  if (!Number.isSafeInteger(value)) throw new ProtocolError(`${name} must be a whole number`);
-  return value as number;
+  if (typeof value !== 'number' || !Number.isSafeInteger(value)) {
+    throw new ProtocolError(`${name} must be a whole number`);
+  }
+  return value;
 }
 
 function uint(fields: Fields, name: string, max = Number.MAX_SAFE_INTEGER): number {
@@ -185,10 +189,10 @@ function uint(fields: Fields, name: string, max = Number.MAX_SAFE_INTEGER): numb
 function stringMap(fields: Fields, name: string): Readonly<Record<string, string>> {
   const value = fields[name];
   if (value === undefined || value === null) return {};
-  const map: Record<string, string> = Object.create(null) as Record<string, string>;
+  const entries: [string, string][] = [];
   for (const [key, text] of Object.entries(asObject(value, name))) {
     if (typeof text !== 'string') throw new ProtocolError(`${name} must map names to strings`);
-    map[key] = text;
+    entries.push([key, text]);
   }
-  return map;
+  return Object.fromEntries(entries);
 }

@@ -14,8 +14,9 @@ import type { ReplyError } from './reply-errors.ts';
 /** Thrown inside, caught at the edge of the encoder: a payload that is no JSON has no form on a JSON transport. */
 class NotJson extends Error {}
 
-export function encodeJsonReply(id: number, result: Result): Buffer {
-  return Buffer.from(`{"id":${id},"${result.kind}":${encodeResult(result)}}`);
+/** Undefined when a payload is no JSON. */
+export function encodeJsonReply(id: number, result: Result): Buffer | undefined {
+  return unlessNotJson(() => `{"id":${id},"${result.kind}":${encodeResult(result)}}`);
 }
 
 export function encodeJsonError(id: number, error: ReplyError): Buffer {
@@ -27,9 +28,12 @@ export function encodeJsonError(id: number, error: ReplyError): Buffer {
 
 /** Undefined when a payload is no JSON. */
 export function encodeJsonPush(push: Push, unidirectional: boolean): Buffer | undefined {
+  return unlessNotJson(() => (unidirectional ? encodePush(push) : `{"push":${encodePush(push)}}`));
+}
+
+function unlessNotJson(encode: () => string): Buffer | undefined {
   try {
-    const body = encodePush(push);
-    return Buffer.from(unidirectional ? body : `{"push":${body}}`);
+    return Buffer.from(encode());
   } catch (error) {
     if (error instanceof NotJson) return undefined;
     throw error;
@@ -136,7 +140,7 @@ function encodePublication(publication: DeliveredPublication): string {
     publication.offset > 0 && `"offset":${publication.offset}`,
     publication.tags && `"tags":${JSON.stringify(publication.tags)}`,
     delta?.isPatch && '"delta":true',
-    publication.time > 0 && `"time":${publication.time}`,
+    publication.offset > 0 && publication.time > 0 && `"time":${publication.time}`,
     publication.epoch && `"epoch":${JSON.stringify(publication.epoch)}`,
   ])}}`;
 }

@@ -85,7 +85,8 @@ export type Push =
 export interface Codec {
   /** Throws ProtocolError. Never returns an empty list. */
   decode(frame: Buffer): readonly Command[];
-  reply(id: number, result: Result): Buffer;
+  /** As for `push`: undefined when a payload has no form in this encoding. */
+  reply(id: number, result: Result): Buffer | undefined;
   error(id: number, error: ReplyError): Buffer;
   /** Undefined when the payload cannot be expressed in this encoding (bytes that are no JSON, §3.1). */
   push(push: Push, unidirectional: boolean): Buffer | undefined;

@@ -1,0 +1,171 @@
+// The life of one connection as a pure function: what happened, and what follows from it. All times are milliseconds on
+// the worker's attentive clock (util/deadline-wheel.ts); Infinity is "never".
+import { type CloseCause, CloseCauses } from '../protocol/close-causes.ts';
+import type { CommandKind } from '../protocol/commands.ts';
+
+/**
+ * opened: nothing said yet · connecting: the connect command is being decided · live · refused: connect was answered with
+ * an error, the client may only leave · closed.
+ */
+export type ConnectionPhase = 'opened' | 'connecting' | 'live' | 'refused' | 'closed';
+
+export interface ConnectionState {
+  readonly phase: ConnectionPhase;
+  readonly staleAtMs: number;
+  readonly pingAtMs: number;
+  /** Set while a ping is unanswered. */
+  readonly pongByMs: number;
+  readonly expireAtMs: number;
+  /** Earliest deadline among the subscriptions. */
+  readonly subscriptionAtMs: number;
+}
+
+export interface HeartbeatTiming {
+  /** 0: the client is never pinged (unidirectional transports may choose so). */
+  readonly pingIntervalMs: number;
+  /** 0: pongs are not awaited. */
+  readonly pongTimeoutMs: number;
+}
+
+export type ConnectionEvent =
+  | { readonly type: 'command'; readonly kind: CommandKind }
+  | {
+      readonly type: 'accepted';
+      readonly nowMs: number;
+      readonly expireAtMs: number;
+      /** 0..1, spreads first pings over half an interval (§9). */
+      readonly jitter: number;
+    }
+  | { readonly type: 'refused' }
+  | { readonly type: 'expiry'; readonly atMs: number }
+  | { readonly type: 'subscription_deadline'; readonly atMs: number }
+  /** The ping could not be sent: nothing is to be answered. */
+  | { readonly type: 'ping_skipped' }
+  | { readonly type: 'deadline'; readonly nowMs: number }
+  | { readonly type: 'close'; readonly cause: CloseCause }
+  | { readonly type: 'transport_closed' };
+
+export type ConnectionEffect =
+  | { readonly type: 'run' }
+  | { readonly type: 'send_ping' }
+  | { readonly type: 'expire' }
+  | { readonly type: 'check_subscriptions' }
+  /** Clean up and tell the peer. */
+  | { readonly type: 'close'; readonly cause: CloseCause }
+  /** Clean up; the peer is gone already. */
+  | { readonly type: 'release'; readonly cause: CloseCause };
+
+export type ConnectionTransition = readonly [ConnectionState, readonly ConnectionEffect[]];
+
+const NONE: readonly ConnectionEffect[] = [];
+const RUN: readonly ConnectionEffect[] = [{ type: 'run' }];
+
+export function openedState(staleAtMs: number): ConnectionState {
+  return {
+    phase: 'opened',
+    staleAtMs,
+    pingAtMs: Infinity,
+    pongByMs: Infinity,
+    expireAtMs: Infinity,
+    subscriptionAtMs: Infinity,
+  };
+}
+
+export function nextDeadlineMs(state: ConnectionState): number {
+  return Math.min(state.staleAtMs, state.pingAtMs, state.pongByMs, state.expireAtMs, state.subscriptionAtMs);
+}
+
+export function transition(
+  state: ConnectionState,
+  event: ConnectionEvent,
+  timing: HeartbeatTiming,
+): ConnectionTransition {
+  if (state.phase === 'closed') return [state, NONE];
+  switch (event.type) {
+    case 'command':
+      return onCommand(state, event.kind);
+    case 'accepted':
+      if (state.phase !== 'connecting') return [state, NONE];
+      return [
+        {
+          ...state,
+          phase: 'live',
+          staleAtMs: Infinity,
+          expireAtMs: event.expireAtMs,
+          pingAtMs:
+            timing.pingIntervalMs === 0
+              ? Infinity
+              : event.nowMs + timing.pingIntervalMs * (0.5 + event.jitter / 2),
+        },
+        NONE,
+      ];
+    case 'refused':
+      return state.phase === 'connecting' ? [{ ...state, phase: 'refused' }, NONE] : [state, NONE];
+    case 'expiry':
+      return [{ ...state, expireAtMs: event.atMs }, NONE];
+    case 'subscription_deadline':
+      return state.subscriptionAtMs === event.atMs
+        ? [state, NONE]
+        : [{ ...state, subscriptionAtMs: event.atMs }, NONE];
+    case 'ping_skipped':
+      return [{ ...state, pongByMs: Infinity }, NONE];
+    case 'deadline':
+      return onDeadline(state, event.nowMs, timing);
+    case 'close':
+      return close(state, event.cause);
+    case 'transport_closed':
+      return [closed(state), [{ type: 'release', cause: CloseCauses.connectionClosed }]];
+  }
+}
+
+function onCommand(state: ConnectionState, kind: CommandKind): ConnectionTransition {
+  if (state.phase === 'opened') {
+    return kind === 'connect'
+      ? [{ ...state, phase: 'connecting' }, RUN]
+      : close(state, CloseCauses.badRequest);
+  }
+  if (state.phase !== 'live' || kind === 'connect') return close(state, CloseCauses.badRequest);
+  if (kind !== 'pong') return [state, RUN];
+  if (state.pongByMs === Infinity) return close(state, CloseCauses.badRequest);
+  return [{ ...state, pongByMs: Infinity }, NONE];
+}
+
+function onDeadline(state: ConnectionState, nowMs: number, timing: HeartbeatTiming): ConnectionTransition {
+  if (nowMs >= state.staleAtMs) return close(state, CloseCauses.stale);
+  if (nowMs >= state.pongByMs) return close(state, CloseCauses.noPong);
+  let next = state;
+  const effects: ConnectionEffect[] = [];
+  if (nowMs >= state.pingAtMs) {
+    effects.push({ type: 'send_ping' });
+    next = {
+      ...next,
+      pingAtMs: nowMs + timing.pingIntervalMs,
+      pongByMs: timing.pongTimeoutMs === 0 ? Infinity : nowMs + timing.pongTimeoutMs,
+    };
+  }
+  if (nowMs >= state.expireAtMs) {
+    effects.push({ type: 'expire' });
+    next = { ...next, expireAtMs: Infinity };
+  }
+  if (nowMs >= state.subscriptionAtMs) {
+    effects.push({ type: 'check_subscriptions' });
+    next = { ...next, subscriptionAtMs: Infinity };
+  }
+  return [next, effects];
+}
+
+function close(state: ConnectionState, cause: CloseCause): ConnectionTransition {
+  return [closed(state), [{ type: 'close', cause }]];
+}
+
+function closed(state: ConnectionState): ConnectionState {
+  return {
+    ...state,
+    phase: 'closed',
+    staleAtMs: Infinity,
+    pingAtMs: Infinity,
+    pongByMs: Infinity,
+    expireAtMs: Infinity,
+    subscriptionAtMs: Infinity,
+  };
+}

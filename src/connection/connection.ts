@@ -1,0 +1,299 @@
+// One client, from accepted socket to close: runs the state machine, keeps commands in order, and owns the outbox.
+import type { CloseCause } from '../protocol/close-causes.ts';
+import { CloseCauses } from '../protocol/close-causes.ts';
+import type { Command } from '../protocol/commands.ts';
+import { frameMessages } from '../protocol/message-framing.ts';
+import { ProtocolError } from '../protocol/protocol-error.ts';
+import type { Codec, Push, Result } from '../protocol/replies.ts';
+import type { ReplyError } from '../protocol/reply-errors.ts';
+import type { DeadlineWheel, Timed } from '../util/deadline-wheel.ts';
+import {
+  type ConnectionEffect,
+  type ConnectionEvent,
+  type ConnectionState,
+  type HeartbeatTiming,
+  nextDeadlineMs,
+  openedState,
+  transition,
+} from './connection-state.ts';
+import type { Flushable, Flusher } from './flusher.ts';
+import { type FrameClass, Outbox, type OutboxCounters, type OutboxLimits } from './outbox.ts';
+import { SESSION_SCHEMA, type Session, type SessionSnapshot } from './session.ts';
+import type { Subscription } from './subscription.ts';
+import type { Transport } from './transport.ts';
+
+/** What a connection asks of its surroundings; one object for all connections of a worker. */
+export interface ConnectionOwner {
+  /** Carries a command out. Must answer it (or close) however it ends; never throws or rejects. */
+  onCommand(connection: Connection, command: Command): void | Promise<void>;
+  onExpire(connection: Connection): void;
+  onSubscriptionDeadline(connection: Connection): void;
+  /** Called once, at once when the connection ends: give up everything it registered. */
+  onClosed(connection: Connection, cause: CloseCause): void;
+}
+
+export interface ConnectionShared {
+  readonly owner: ConnectionOwner;
+  readonly wheel: DeadlineWheel;
+  readonly flusher: Flusher;
+  readonly outboxLimits: OutboxLimits;
+  readonly outboxCounters: OutboxCounters;
+  readonly staleCloseDelayMs: number;
+  readonly timing: HeartbeatTiming;
+  /** Commands of one connection carried out at the same time, at least 1. */
+  readonly concurrency: number;
+  readonly codecs: Readonly<Record<'json' | 'protobuf', Codec>>;
+}
+
+export class Connection implements Timed, Flushable {
+  deadlineMs = Infinity;
+  wheelSlot = -1;
+  readonly transport: Transport;
+  readonly session: Session;
+  readonly subscriptions = new Map<string, Subscription>();
+  readonly #shared: ConnectionShared;
+  readonly #outbox: Outbox;
+  #state: ConnectionState;
+  #inbox: Command[] | undefined;
+  #running = 0;
+  #readingPaused = false;
+  /** Replies of the commands that are being carried out synchronously: they leave in one frame. */
+  #replies: Buffer[] | undefined;
+  #batching = false;
+  #dirty = false;
+  #drainsAtSkippedPing = -1;
+
+  constructor(transport: Transport, session: Session, shared: ConnectionShared) {
+    this.transport = transport;
+    this.session = session;
+    this.#shared = shared;
+    this.#outbox = new Outbox(shared.outboxLimits, shared.outboxCounters);
+    this.#state = openedState(shared.wheel.nowMs + shared.staleCloseDelayMs);
+    shared.wheel.schedule(this, nextDeadlineMs(this.#state));
+  }
+
+  get codec(): Codec {
+    return this.#shared.codecs[this.transport.format.encoding];
+  }
+
+  get isClosed(): boolean {
+    return this.#state.phase === 'closed';
+  }
+
+  get isLive(): boolean {
+    return this.#state.phase === 'live';
+  }
+
+  /** Bytes that the peer has not taken yet. */
+  get unsentBytes(): number {
+    return this.#outbox.queuedBytes + this.transport.pendingBytes;
+  }
+
+  /** A handler still owes a reply. */
+  get isBusy(): boolean {
+    return this.#running > 0;
+  }
+
+  snapshot(): SessionSnapshot {
+    return {
+      schema: SESSION_SCHEMA,
+      transport: this.transport.kind,
+      formatIndex: this.transport.format.index,
+      session: this.session,
+      lifecycle: this.#state,
+      subscriptions: [...this.subscriptions.values()].map((subscription) => subscription.state),
+    };
+  }
+
+  dispatch(event: ConnectionEvent): boolean {
+    const [next, effects] = transition(this.#state, event, this.#shared.timing);
+    if (next !== this.#state) {
+      this.#state = next;
+      this.#shared.wheel.schedule(this, nextDeadlineMs(next));
+    }
+    let run = false;
+    for (const effect of effects) run = this.#apply(effect) || run;
+    return run;
+  }
+
+  onDeadline(nowMs: number): void {
+    this.dispatch({ type: 'deadline', nowMs });
+    // A deadline that the state did not move (none does so today) must not be forgotten.
+    if (this.wheelSlot === -1) this.#shared.wheel.schedule(this, nextDeadlineMs(this.#state));
+  }
+
+  /** One frame from the peer. The bytes are only valid during the call. */
+  onFrame(frame: Buffer): void {
+    if (this.isClosed) return;
+    let commands: readonly Command[];
+    try {
+      commands = this.codec.decode(frame);
+    } catch (error) {
+      this.close(error instanceof ProtocolError ? error.close : CloseCauses.internalError);
+      return;
+    }
+    for (const command of commands) {
+      // A pong is not held up by a handler that takes its time.
+      if (command.kind === 'pong') this.dispatch({ type: 'command', kind: 'pong' });
+      else (this.#inbox ??= []).push(command);
+    }
+    this.#pump();
+  }
+
+  onTransportDrain(): void {
+    if (!this.isClosed) this.#outbox.drained(this.transport);
+  }
+
+  onTransportClosed(): void {
+    this.dispatch({ type: 'transport_closed' });
+  }
+
+  reply(id: number, result: Result): void {
+    const message = this.codec.reply(id, result);
+    if (message === undefined) this.close(CloseCauses.inappropriateProtocol);
+    else this.#answer(message);
+  }
+
+  replyError(id: number, error: ReplyError): void {
+    this.#answer(this.codec.error(id, error));
+  }
+
+  push(push: Push): void {
+    const { format } = this.transport;
+    const message = this.codec.push(push, format.unidirectional);
+    if (message === undefined) this.close(CloseCauses.inappropriateProtocol);
+    else this.deliver(frameMessages(format, [message]), 'publication');
+  }
+
+  /** Queues a complete frame of this transport's format; it leaves at the end of the event-loop turn. */
+  deliver(frame: Buffer, frameClass: FrameClass): void {
+    if (this.#state.phase === 'closed') return;
+    if (this.#replies !== undefined) this.#frameReplies();
+    if (!this.#outbox.push(frame, frameClass, this.transport)) {
+      this.close(CloseCauses.slow);
+      return;
+    }
+    if (this.#dirty) return;
+    this.#dirty = true;
+    this.#shared.flusher.add(this);
+  }
+
+  flush(): void {
+    this.#dirty = false;
+    if (!this.isClosed) this.#outbox.flush(this.transport);
+  }
+
+  close(cause: CloseCause): void {
+    this.dispatch({ type: 'close', cause });
+  }
+
+  #apply(effect: ConnectionEffect): boolean {
+    switch (effect.type) {
+      case 'run':
+        return true;
+      case 'send_ping':
+        this.#ping();
+        return false;
+      case 'expire':
+        this.#shared.owner.onExpire(this);
+        return false;
+      case 'check_subscriptions':
+        this.#shared.owner.onSubscriptionDeadline(this);
+        return false;
+      case 'close':
+        this.#sayLastWords(effect.cause);
+        this.#release(effect.cause);
+        this.transport.close(effect.cause);
+        return false;
+      case 'release':
+        this.#release(effect.cause);
+        return false;
+    }
+  }
+
+  #ping(): void {
+    if (this.#outbox.isBlocked) this.#skipPing();
+    else if (this.transport.nativePing !== undefined) this.transport.nativePing();
+    else this.deliver(frameMessages(this.transport.format, [this.codec.ping]), 'control');
+  }
+
+  /** Behind unread bytes a ping would prove nothing for long; that some of them were read proves enough. */
+  #skipPing(): void {
+    if (this.#outbox.drains === this.#drainsAtSkippedPing) this.close(CloseCauses.slow);
+    else this.dispatch({ type: 'ping_skipped' });
+    this.#drainsAtSkippedPing = this.#outbox.drains;
+  }
+
+  #sayLastWords(cause: CloseCause): void {
+    if (this.#outbox.isBlocked || cause === CloseCauses.slow) return;
+    if (this.#replies !== undefined) {
+      const messages = this.#replies;
+      this.#replies = undefined;
+      this.#outbox.push(frameMessages(this.transport.format, messages), 'control', this.transport);
+    }
+    this.#outbox.flush(this.transport);
+  }
+
+  #release(cause: CloseCause): void {
+    this.#outbox.clear();
+    this.#replies = undefined;
+    this.#inbox = undefined;
+    this.#shared.owner.onClosed(this, cause);
+  }
+
+  /** Starts queued commands, one after the other (or up to `concurrency` at once), in order. */
+  #pump(): void {
+    if (this.#batching) return;
+    this.#batching = true;
+    while (this.#inbox !== undefined && this.#mayStart()) {
+      const command = this.#inbox.shift();
+      if (command === undefined) {
+        this.#inbox = undefined;
+        break;
+      }
+      if (this.dispatch({ type: 'command', kind: command.kind })) this.#run(command);
+    }
+    this.#batching = false;
+    if (this.isClosed) return;
+    if (this.#replies !== undefined) this.#frameReplies();
+    this.#throttleReading();
+  }
+
+  /** Whatever the concurrency, nothing overtakes connect: SDKs send subscribes in the same frame (§5.1). */
+  #mayStart(): boolean {
+    return this.#running === 0 || (this.#running < this.#shared.concurrency && this.#state.phase === 'live');
+  }
+
+  #run(command: Command): void {
+    const done = this.#shared.owner.onCommand(this, command);
+    if (done === undefined) return;
+    this.#running += 1;
+    // The owner promises not to reject; `finally` keeps the count right whatever happens.
+    void done.finally(() => {
+      this.#running -= 1;
+      if (!this.isClosed) this.#pump();
+    });
+  }
+
+  /** A peer that sends faster than its commands are carried out is read no further. */
+  #throttleReading(): void {
+    const pause = this.#inbox !== undefined;
+    if (pause === this.#readingPaused) return;
+    this.#readingPaused = pause;
+    if (pause) this.transport.pauseReading();
+    else this.transport.resumeReading();
+  }
+
+  #answer(message: Buffer): void {
+    if (this.isClosed) return;
+    (this.#replies ??= []).push(message);
+    if (!this.#batching) this.#frameReplies();
+  }
+
+  #frameReplies(): void {
+    const messages = this.#replies;
+    if (messages === undefined) return;
+    this.#replies = undefined;
+    this.deliver(frameMessages(this.transport.format, messages), 'reply');
+  }
+}

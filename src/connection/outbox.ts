@@ -1,0 +1,128 @@
+// What waits to be written to one peer: complete frames, first in first out, bounded in bytes and count. Frames are shared
+// by all their receivers, so that a frame in a thousand outboxes is in memory once.
+import type { Transport } from './transport.ts';
+
+/** control: pings and the last words of a connection; they never count against the limit. */
+export type FrameClass = 'control' | 'reply' | 'publication';
+
+export interface OutboxLimits {
+  /** Unsent bytes, those that the transport holds included. */
+  readonly maxBytes: number;
+  readonly maxFrames: number;
+}
+
+/** Sums over all outboxes of a process. */
+export interface OutboxCounters {
+  queuedBytes: number;
+  framesWritten: number;
+  bytesWritten: number;
+  /** Frames thrown away with their connection. */
+  framesDropped: number;
+}
+
+/** Most that goes to the transport at once, so that a trickling reader shows progress once per so many bytes. */
+const WRITE_CHUNK_BYTES = 16_384;
+
+export class Outbox {
+  readonly #limits: OutboxLimits;
+  readonly #counters: OutboxCounters;
+  // frames[head .. length) are queued; the array is let go when empty, as nearly all connections are nearly always idle.
+  #frames: Buffer[] | undefined;
+  #head = 0;
+  #bytes = 0;
+  #blocked = false;
+  #drains = 0;
+
+  constructor(limits: OutboxLimits, counters: OutboxCounters) {
+    this.#limits = limits;
+    this.#counters = counters;
+  }
+
+  /** Bytes queued here; what the transport holds comes on top. */
+  get queuedBytes(): number {
+    return this.#bytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#frames === undefined;
+  }
+
+  /** The transport has asked for a pause. */
+  get isBlocked(): boolean {
+    return this.#blocked;
+  }
+
+  /** How often a pause has ended: a blocked outbox whose count stands still has a peer that reads nothing. */
+  get drains(): number {
+    return this.#drains;
+  }
+
+  /** False when the limit is passed: the peer is a slow consumer, and the frame was not taken. */
+  push(frame: Buffer, frameClass: FrameClass, transport: Transport): boolean {
+    if (frameClass !== 'control' && this.#isOver(frame.length, transport)) return false;
+    if (this.#frames === undefined) this.#frames = [frame];
+    else this.#frames.push(frame);
+    this.#bytes += frame.length;
+    this.#counters.queuedBytes += frame.length;
+    return true;
+  }
+
+  /** Writes until empty or until the transport asks for a pause; `drained` ends the pause. */
+  flush(transport: Transport): void {
+    while (!this.#blocked && this.#frames !== undefined) {
+      const chunk = this.#take(this.#frames);
+      this.#counters.bytesWritten += chunk.length;
+      if (!transport.write(chunk)) this.#blocked = true;
+    }
+  }
+
+  drained(transport: Transport): void {
+    this.#blocked = false;
+    this.#drains += 1;
+    this.flush(transport);
+  }
+
+  /** Throws away what is queued. */
+  clear(): void {
+    if (this.#frames === undefined) return;
+    this.#counters.framesDropped += this.#frames.length - this.#head;
+    this.#counters.queuedBytes -= this.#bytes;
+    this.#reset();
+  }
+
+  #isOver(addedBytes: number, transport: Transport): boolean {
+    const frames = this.#frames === undefined ? 0 : this.#frames.length - this.#head;
+    return (
+      frames >= this.#limits.maxFrames ||
+      this.#bytes + addedBytes + transport.pendingBytes > this.#limits.maxBytes
+    );
+  }
+
+  /** The next frames as one buffer; a single frame goes out as it is, uncopied. */
+  #take(frames: Buffer[]): Buffer {
+    const start = this.#head;
+    let bytes = 0;
+    let end = start;
+    while (end < frames.length) {
+      const length = frames[end]?.length ?? 0;
+      if (end > start && bytes + length > WRITE_CHUNK_BYTES) break;
+      bytes += length;
+      end += 1;
+    }
+    const only = end - start === 1 ? frames[start] : undefined;
+    const chunk =
+      only ?? Buffer.concat(start === 0 && end === frames.length ? frames : frames.slice(start, end));
+    this.#counters.framesWritten += end - start;
+    this.#counters.queuedBytes -= bytes;
+    this.#bytes -= bytes;
+    if (end === frames.length) this.#reset();
+    else this.#head = end;
+    return chunk;
+  }
+
+  #reset(): void {
+    this.#frames = undefined;
+    this.#head = 0;
+    this.#bytes = 0;
+  }
+}

@@ -1,0 +1,44 @@
+// The part of a connection that is plain data: it can be written down here and taken up by another worker.
+import type { ConnectionState } from './connection-state.ts';
+import type { SubscriptionState } from './subscription.ts';
+import type { TransportKind } from './transport.ts';
+
+/** Raised whenever the shape below changes: a worker refuses what it does not know. */
+export const SESSION_SCHEMA = 1;
+
+/** Who is at the other end and how it came; written once at connect, but for what a refresh may change. */
+export interface Session {
+  /** Client id, public. */
+  readonly client: string;
+  /** Secret that owns the session (emulation, §10); its first 20 characters are the routing `sid`, which is public. */
+  readonly secret: string;
+  user: string;
+  /** Raw JSON shown to others as `conn_info`. */
+  connInfo: Buffer | undefined;
+  /** Raw JSON that only the application sees. */
+  meta: Buffer | undefined;
+  /** SDK and version as the client named them. */
+  name: string;
+  version: string;
+  /** Unix milliseconds; Infinity is never. */
+  expireAtWallMs: number;
+  /** The client refreshes with a token (else the application does). */
+  clientSideRefresh: boolean;
+  /** Server-side channels that the connection token asked for, to notice a change at refresh (§14.3). */
+  tokenChannels: readonly string[];
+  readonly connectedAtWallMs: number;
+  readonly remoteAddress: string;
+  /** Lower-case names; only those that someone may read later. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly emulatedHeaders: Readonly<Record<string, string>>;
+}
+
+/** One object that holds all of a connection (structured clone and v8.serialize keep it). */
+export interface SessionSnapshot {
+  readonly schema: typeof SESSION_SCHEMA;
+  readonly transport: TransportKind;
+  readonly formatIndex: number;
+  readonly session: Session;
+  readonly lifecycle: ConnectionState;
+  readonly subscriptions: readonly SubscriptionState[];
+}

@@ -1,0 +1,74 @@
+// What one channel delivers in one pass: the same bytes for every subscriber that is up to date.
+import type { Subscription } from '../connection/subscription.ts';
+import { frameMessages } from '../protocol/message-framing.ts';
+import type { WireFormat } from '../protocol/wire-format.ts';
+import type { ChannelItem, Codecs } from './channel-item.ts';
+
+/** Offsets of publications that follow each other in one epoch. */
+interface StreamRange {
+  readonly first: number;
+  readonly last: number;
+  readonly epoch: string;
+}
+
+/** Items in order, at least one: publications only, or joins and leaves only. */
+export class Batch {
+  readonly items: readonly ChannelItem[];
+  readonly range: StreamRange | undefined;
+  readonly #codecs: Codecs;
+  readonly #firstSequence: number;
+  readonly #isPublications: boolean;
+  readonly #frames: (Buffer | null | undefined)[] = [];
+
+  constructor(items: readonly ChannelItem[], codecs: Codecs) {
+    this.items = items;
+    this.#codecs = codecs;
+    this.#firstSequence = items[0]?.sequence ?? 0;
+    this.#isPublications = items[0]?.event.kind === 'publication';
+    this.range = rangeOf(items);
+  }
+
+  /** All items in one frame; null when one has no form in this encoding. */
+  frame(format: WireFormat): Buffer | null {
+    return (this.#frames[format.index] ??= this.#encode(format));
+  }
+
+  /** Whether the subscriber may get the frame of the whole batch as it is. */
+  suitsWhole(subscription: Subscription): boolean {
+    const { state } = subscription;
+    if (subscription.since >= this.#firstSequence) return false;
+    if (!this.#isPublications) return state.joinLeavePushes;
+    if (state.delta || subscription.matches !== undefined) return false;
+    if (!state.positioned) return true;
+    const { range } = this;
+    return range !== undefined && state.offset + 1 === range.first && state.epoch === range.epoch;
+  }
+
+  #encode(format: WireFormat): Buffer | null {
+    const only = this.items.length === 1 ? this.items[0] : undefined;
+    if (only !== undefined) return only.frame(format, this.#codecs);
+    const messages: Buffer[] = [];
+    for (const item of this.items) {
+      const message = item.message(format, this.#codecs);
+      if (message === null) return null;
+      messages.push(message);
+    }
+    return frameMessages(format, messages);
+  }
+}
+
+function rangeOf(items: readonly ChannelItem[]): StreamRange | undefined {
+  let first = 0;
+  let last = 0;
+  let epoch = '';
+  for (const { event } of items) {
+    if (event.kind !== 'publication' || event.publication.offset === 0) return undefined;
+    const { offset } = event.publication;
+    if (first === 0) {
+      first = offset;
+      epoch = event.epoch;
+    } else if (offset !== last + 1 || event.epoch !== epoch) return undefined;
+    last = offset;
+  }
+  return { first, last, epoch };
+}

@@ -1,0 +1,141 @@
+// A channel as one worker sees it: its subscribers here, and what is on the way to them.
+import type { Subscription } from '../connection/subscription.ts';
+import type { StreamPosition } from '../protocol/publication.ts';
+import { Batch } from './batch.ts';
+import { type ChannelEvent, ChannelItem, type Codecs } from './channel-item.ts';
+
+/** Joined into one frame at most: clients have limits on what they accept as one message. */
+const MAX_BATCH_ITEMS = 64;
+const MAX_BATCH_BYTES = 32_768;
+
+/** Shared by all subscribers that are joining at the moment; beyond it they start from a history read or not at all. */
+const MAX_JOIN_LOG_ITEMS = 4096;
+
+export class HubChannel {
+  readonly name: string;
+  /** Live subscribers. A Set keeps its iterators right while members come and go in the middle of a pass. */
+  readonly members = new Set<Subscription>();
+  /** Subscribers between their command and its reply. */
+  joiners = 0;
+  /** Highest position seen, for position checks; undefined before the first publication with an offset. */
+  top: StreamPosition | undefined;
+  lastPublicationMs = 0;
+  /** In the fan-out's queue. */
+  queued = false;
+  #sequence = 0;
+  #pending: ChannelItem[] = [];
+  #pendingBytes = 0;
+  #joinLog: ChannelItem[] = [];
+  #joinLogFrom = 0;
+  #batch: Batch | undefined;
+  #cursor: Iterator<Subscription> | undefined;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  get isEmpty(): boolean {
+    return this.members.size === 0 && this.joiners === 0;
+  }
+
+  /** Sequence of the newest item. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  get hasWork(): boolean {
+    return this.#batch !== undefined || this.#pending.length > 0;
+  }
+
+  add(event: ChannelEvent): void {
+    this.#sequence += 1;
+    const item = new ChannelItem(this.name, this.#sequence, event);
+    if (event.kind === 'publication' && event.publication.offset > 0) {
+      this.top = { offset: event.publication.offset, epoch: event.epoch };
+    }
+    this.#pending.push(item);
+    this.#pendingBytes += item.bytes;
+    if (this.joiners === 0) return;
+    this.#joinLog.push(item);
+    if (this.#joinLog.length > MAX_JOIN_LOG_ITEMS) {
+      this.#joinLogFrom = this.#joinLog.shift()?.sequence ?? this.#sequence;
+    }
+  }
+
+  /** Throws away what has not begun to go out; positioned subscribers notice the gap by themselves. */
+  dropPending(): number {
+    const dropped = this.#pending.length;
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    return dropped;
+  }
+
+  beginJoin(): number {
+    if (this.joiners === 0) {
+      this.#joinLog = [];
+      this.#joinLogFrom = this.#sequence;
+    }
+    this.joiners += 1;
+    return this.#sequence;
+  }
+
+  endJoin(): void {
+    this.joiners -= 1;
+    if (this.joiners === 0) this.#joinLog = [];
+  }
+
+  /** Items newer than `since`, or undefined when some are no longer known. */
+  itemsSince(since: number): readonly ChannelItem[] | undefined {
+    if (since < this.#joinLogFrom) return undefined;
+    return this.#joinLog.filter((item) => item.sequence > since);
+  }
+
+  /**
+   * Delivers to the next `limit` subscribers, going on with the batch in progress or starting the next one. Returns how
+   * many were served; fewer than `limit` means that nothing is left for now.
+   */
+  step(limit: number, codecs: Codecs, serve: (subscription: Subscription, batch: Batch) => void): number {
+    let served = 0;
+    while (served < limit) {
+      if (this.#batch === undefined || this.#cursor === undefined) {
+        const batch = this.#nextBatch(codecs);
+        if (batch === undefined) return served;
+        this.#batch = batch;
+        this.#cursor = this.members.values();
+      }
+      const next = this.#cursor.next();
+      if (next.done === true) {
+        this.#batch = undefined;
+        this.#cursor = undefined;
+        // An empty pass must not make the caller believe that there is nothing left.
+        if (this.#pending.length === 0) return served;
+      } else {
+        serve(next.value, this.#batch);
+        served += 1;
+      }
+    }
+    return served;
+  }
+
+  #nextBatch(codecs: Codecs): Batch | undefined {
+    const first = this.#pending[0];
+    if (first === undefined) return undefined;
+    let end = 0;
+    let bytes = 0;
+    for (const item of this.#pending) {
+      const isSameKind = (item.event.kind === 'publication') === (first.event.kind === 'publication');
+      if (end === MAX_BATCH_ITEMS || !isSameKind) break;
+      if (end > 0 && bytes + item.bytes > MAX_BATCH_BYTES) break;
+      bytes += item.bytes;
+      end += 1;
+    }
+    const items = end === this.#pending.length ? this.#pending : this.#pending.slice(0, end);
+    this.#pending = end === this.#pending.length ? [] : this.#pending.slice(end);
+    this.#pendingBytes -= bytes;
+    return new Batch(items, codecs);
+  }
+}

@@ -1,0 +1,66 @@
+// Takes what channels have to deliver to their subscribers, in slices: a large channel does not hold up the small ones
+// nor the event loop, and the order within each channel stays.
+import type { Flusher } from '../connection/flusher.ts';
+import type { Subscription } from '../connection/subscription.ts';
+import type { Batch } from './batch.ts';
+import type { HubChannel } from './channel.ts';
+import type { Codecs } from './channel-item.ts';
+
+/** Longest time before other work of the event loop gets its turn. */
+const SLICE_MS = 2;
+/** Subscribers served between two looks at the clock, and written in one go. */
+const QUANTUM = 64;
+
+export interface FanOutDeps {
+  readonly flusher: Flusher;
+  readonly codecs: Codecs;
+  serve(subscription: Subscription, batch: Batch): void;
+}
+
+export class FanOut {
+  readonly #deps: FanOutDeps;
+  #queue: HubChannel[] = [];
+  #scheduled = false;
+
+  constructor(deps: FanOutDeps) {
+    this.#deps = deps;
+  }
+
+  /** The channel has something to deliver. What is added in one event-loop turn goes out together at its end. */
+  enqueue(channel: HubChannel): void {
+    if (channel.queued) return;
+    channel.queued = true;
+    this.#queue.push(channel);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#onTurnEnd);
+  }
+
+  readonly #onTurnEnd = (): void => {
+    this.#scheduled = false;
+    const { codecs, flusher, serve } = this.#deps;
+    const untilMs = performance.now() + SLICE_MS;
+    const queue = this.#queue;
+    let room = QUANTUM;
+    let done = 0;
+    while (done < queue.length) {
+      const channel = queue[done];
+      done += 1;
+      if (channel === undefined) continue;
+      room -= channel.step(room, codecs, serve);
+      // Channels take turns: one that is not done goes to the end of the queue.
+      if (channel.hasWork) queue.push(channel);
+      else channel.queued = false;
+      if (room > 0) continue;
+      room = QUANTUM;
+      if (!flusher.flush(untilMs) || performance.now() >= untilMs) break;
+    }
+    flusher.flush(untilMs);
+    this.#queue = queue.slice(done);
+    if (this.#queue.length > 0) this.#schedule();
+  };
+}
