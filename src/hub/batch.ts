@@ -28,6 +28,12 @@ export class Batch {
     this.range = rangeOf(items);
   }
 
+  /** When the engine took the first publication; 0 when unknown or of no interest (joins, leaves). */
+  get publishedAtWallMs(): number {
+    const event = this.items[0]?.event;
+    return event?.kind === 'publication' ? event.publication.time : 0;
+  }
+
   /** All items in one frame; null when one has no form in this encoding. */
   frame(format: WireFormat): Buffer | null {
     return (this.#frames[format.index] ??= this.#encode(format));

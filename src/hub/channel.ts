@@ -4,6 +4,13 @@ import type { StreamPosition } from '../protocol/publication.ts';
 import { Batch } from './batch.ts';
 import { type ChannelEvent, ChannelItem, type Codecs } from './channel-item.ts';
 
+/** What a pass over the subscribers needs; the fan-out brings it. */
+export interface PassDeps {
+  readonly codecs: Codecs;
+  serve(subscription: Subscription, batch: Batch): void;
+  onPassDone(publishedAtWallMs: number, subscribers: number): void;
+}
+
 /** Joined into one frame at most: clients have limits on what they accept as one message. */
 const MAX_BATCH_ITEMS = 64;
 const MAX_BATCH_BYTES = 32_768;
@@ -15,6 +22,8 @@ export class HubChannel {
   readonly name: string;
   /** Live subscribers. A Set keeps its iterators right while members come and go in the middle of a pass. */
   readonly members = new Set<Subscription>();
+  /** Of `members`, those whose position is watched. */
+  positionedMembers = 0;
   /** Subscribers between their command and its reply. */
   joiners = 0;
   /** Highest position seen, for position checks; undefined before the first publication with an offset. */
@@ -98,23 +107,26 @@ export class HubChannel {
    * Delivers to the next `limit` subscribers, going on with the batch in progress or starting the next one. Returns how
    * many were served; fewer than `limit` means that nothing is left for now.
    */
-  step(limit: number, codecs: Codecs, serve: (subscription: Subscription, batch: Batch) => void): number {
+  step(limit: number, pass: PassDeps): number {
     let served = 0;
     while (served < limit) {
       if (this.#batch === undefined || this.#cursor === undefined) {
-        const batch = this.#nextBatch(codecs);
+        const batch = this.#nextBatch(pass.codecs);
         if (batch === undefined) return served;
         this.#batch = batch;
         this.#cursor = this.members.values();
       }
       const next = this.#cursor.next();
       if (next.done === true) {
+        if (this.#batch.publishedAtWallMs > 0) {
+          pass.onPassDone(this.#batch.publishedAtWallMs, this.members.size);
+        }
         this.#batch = undefined;
         this.#cursor = undefined;
         // An empty pass must not make the caller believe that there is nothing left.
         if (this.#pending.length === 0) return served;
       } else {
-        serve(next.value, this.#batch);
+        pass.serve(next.value, this.#batch);
         served += 1;
       }
     }

@@ -15,12 +15,15 @@ export interface FanOutDeps {
   readonly flusher: Flusher;
   readonly codecs: Codecs;
   serve(subscription: Subscription, batch: Batch): void;
+  /** A batch has reached all its subscribers; of publications only. */
+  onPassDone(publishedAtWallMs: number, subscribers: number): void;
 }
 
 export class FanOut {
   readonly #deps: FanOutDeps;
   #queue: HubChannel[] = [];
   #scheduled = false;
+  #pendingBytes = 0;
 
   constructor(deps: FanOutDeps) {
     this.#deps = deps;
@@ -34,6 +37,12 @@ export class FanOut {
     this.#schedule();
   }
 
+  /** Payload bytes that wait in all channels together. */
+  addPendingBytes(bytes: number): number {
+    this.#pendingBytes += bytes;
+    return this.#pendingBytes;
+  }
+
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -42,7 +51,7 @@ export class FanOut {
 
   readonly #onTurnEnd = (): void => {
     this.#scheduled = false;
-    const { codecs, flusher, serve } = this.#deps;
+    const { flusher } = this.#deps;
     const untilMs = performance.now() + SLICE_MS;
     const queue = this.#queue;
     let room = QUANTUM;
@@ -51,7 +60,9 @@ export class FanOut {
       const channel = queue[done];
       done += 1;
       if (channel === undefined) continue;
-      room -= channel.step(room, codecs, serve);
+      const bytesBefore = channel.pendingBytes;
+      room -= channel.step(room, this.#deps);
+      this.#pendingBytes -= bytesBefore - channel.pendingBytes;
       // Channels take turns: one that is not done goes to the end of the queue.
       if (channel.hasWork) queue.push(channel);
       else channel.queued = false;

@@ -55,6 +55,7 @@ export class Interests {
     const interest = this.#interests.get(channel);
     if (interest === undefined) return;
     interest.idleSinceMs = this.#nowMs();
+    this.#idle.delete(channel);
     this.#idle.add(channel);
   }
 

@@ -1,0 +1,231 @@
+// One worker's registry: which connections there are, who they belong to, which channels they follow. Publications of the
+// engine come in here and go out through the fan-out.
+import type { Connection } from '../connection/connection.ts';
+import type { Flusher } from '../connection/flusher.ts';
+import type { Subscription } from '../connection/subscription.ts';
+import type { Broker, BrokerListener } from '../engine/broker.ts';
+import type { PresenceStore } from '../engine/presence-store.ts';
+import { CloseCauses } from '../protocol/close-causes.ts';
+import type { ClientInfo, Publication } from '../protocol/publication.ts';
+import { type UnsubscribeCode, UnsubscribeCodes } from '../protocol/unsubscribe-codes.ts';
+import { HubChannel } from './channel.ts';
+import type { ChannelEvent, Codecs } from './channel-item.ts';
+import { FanOut } from './fan-out.ts';
+import { Interests } from './interest.ts';
+import { type ServingDeps, serveBatch } from './serving.ts';
+
+export interface HubCounters {
+  delivered: number;
+  publicationsIn: number;
+}
+
+export interface HubDeps {
+  readonly broker: Broker;
+  readonly presence: PresenceStore;
+  readonly codecs: Codecs;
+  readonly flusher: Flusher;
+  readonly counters: HubCounters;
+  nowMs(): number;
+  /** From the engine taking a publication to its first write here. */
+  observeDelivery(publishedAtWallMs: number, subscribers: number): void;
+  onDropped(reason: 'fanout_overload', publications: number): void;
+  onCleanUpFailure(error: unknown): void;
+}
+
+/** Not yet delivered payload bytes over all channels, beyond which a channel's backlog is thrown away. */
+const MAX_PENDING_BYTES = 67_108_864;
+
+export class Hub implements BrokerListener {
+  readonly serving: ServingDeps;
+  readonly interests: Interests;
+  /** The engine did not take what a subscriber owed it: a join, a leave, a presence entry. It expires there by itself. */
+  readonly onCleanUpFailure: (error: unknown) => void;
+  readonly #deps: HubDeps;
+  readonly #fanOut: FanOut;
+  readonly #connections = new Map<string, Connection>();
+  readonly #byUser = new Map<string, Set<Connection>>();
+  readonly #channels = new Map<string, HubChannel>();
+  #subscriptions = 0;
+  #onInterruption: () => void = () => undefined;
+
+  constructor(deps: HubDeps) {
+    this.#deps = deps;
+    this.onCleanUpFailure = (error) => deps.onCleanUpFailure(error);
+    this.interests = new Interests({ broker: deps.broker, nowMs: () => deps.nowMs() });
+    this.serving = {
+      codecs: deps.codecs,
+      counters: deps.counters,
+      onInsufficientState: (subscription) => this.insufficientState(subscription),
+    };
+    this.#fanOut = new FanOut({
+      flusher: deps.flusher,
+      codecs: deps.codecs,
+      serve: (subscription, batch) => serveBatch(this.serving, subscription, batch),
+      onPassDone: (publishedAtWallMs, subscribers) => deps.observeDelivery(publishedAtWallMs, subscribers),
+    });
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  get channelCount(): number {
+    return this.#channels.size;
+  }
+
+  get subscriptionCount(): number {
+    return this.#subscriptions;
+  }
+
+  get userCount(): number {
+    return this.#byUser.size;
+  }
+
+  connections(): IterableIterator<Connection> {
+    return this.#connections.values();
+  }
+
+  connection(client: string): Connection | undefined {
+    return this.#connections.get(client);
+  }
+
+  /** Connections of a user; "" are the anonymous ones. */
+  connectionsOf(user: string): ReadonlySet<Connection> {
+    return this.#byUser.get(user) ?? NO_CONNECTIONS;
+  }
+
+  channels(): IterableIterator<HubChannel> {
+    return this.#channels.values();
+  }
+
+  channel(name: string): HubChannel | undefined {
+    return this.#channels.get(name);
+  }
+
+  /** What to do when deliveries may have been lost in every channel. */
+  onInterrupted(listener: () => void): void {
+    this.#onInterruption = listener;
+  }
+
+  /** A client has been accepted. */
+  add(connection: Connection): void {
+    const { client, user } = connection.session;
+    this.#connections.set(client, connection);
+    let same = this.#byUser.get(user);
+    if (same === undefined) this.#byUser.set(user, (same = new Set()));
+    same.add(connection);
+  }
+
+  /** Gives up everything the connection registered. Harmless when it never was added. */
+  remove(connection: Connection): void {
+    const { client, user } = connection.session;
+    for (const subscription of [...connection.subscriptions.values()]) this.leave(subscription);
+    if (this.#connections.get(client) !== connection) return;
+    this.#connections.delete(client);
+    const same = this.#byUser.get(user);
+    same?.delete(connection);
+    if (same?.size === 0) this.#byUser.delete(user);
+  }
+
+  /** Registers the subscription; it gets nothing before `admit`. */
+  enrol(subscription: Subscription): void {
+    subscription.connection.subscriptions.set(subscription.state.channel, subscription);
+    this.#subscriptions += 1;
+  }
+
+  channelToJoin(name: string): HubChannel {
+    let channel = this.#channels.get(name);
+    if (channel === undefined) this.#channels.set(name, (channel = new HubChannel(name)));
+    return channel;
+  }
+
+  /** From here on the subscriber gets what the channel delivers. */
+  admit(subscription: Subscription, channel: HubChannel): void {
+    subscription.live = true;
+    subscription.since = channel.sequence;
+    channel.members.add(subscription);
+    if (subscription.state.positioned) channel.positionedMembers += 1;
+  }
+
+  isEnrolled(subscription: Subscription): boolean {
+    const { connection, state } = subscription;
+    return !connection.isClosed && connection.subscriptions.get(state.channel) === subscription;
+  }
+
+  /** Ends a subscription on this side; tells the client nothing. Harmless when it ended already. */
+  leave(subscription: Subscription): void {
+    const { connection, state } = subscription;
+    if (connection.subscriptions.get(state.channel) !== subscription) return;
+    connection.subscriptions.delete(state.channel);
+    this.#subscriptions -= 1;
+    // A joiner that never became live is taken back by the joining itself, which may be waiting for the engine.
+    if (!subscription.live) return;
+    subscription.live = false;
+    const channel = this.#channels.get(state.channel);
+    if (channel !== undefined) {
+      channel.members.delete(subscription);
+      if (state.positioned) channel.positionedMembers -= 1;
+      this.releaseIfEmpty(channel);
+    }
+    if (state.inPresence) this.forgetPresence(subscription);
+    if (state.announced)
+      this.#deps.broker.publishLeave(state.channel, state.info).catch(this.onCleanUpFailure);
+  }
+
+  forgetPresence(subscription: Subscription): void {
+    const { channel, info } = subscription.state;
+    this.#deps.presence.remove(channel, info.client).catch(this.onCleanUpFailure);
+  }
+
+  releaseIfEmpty(channel: HubChannel): void {
+    if (!channel.isEmpty || this.#channels.get(channel.name) !== channel) return;
+    this.#channels.delete(channel.name);
+    this.interests.release(channel.name);
+  }
+
+  /** Ends a subscription and tells the client. */
+  unsubscribe(subscription: Subscription, code: UnsubscribeCode): void {
+    const { connection, state } = subscription;
+    this.leave(subscription);
+    connection.push({ kind: 'unsubscribe', channel: state.channel, code: code.code, reason: code.reason });
+  }
+
+  /** The subscriber has missed something: it is told to recover (client protocol §12.4). */
+  insufficientState(subscription: Subscription): void {
+    if (subscription.state.serverSide) subscription.connection.close(CloseCauses.insufficientState);
+    else this.unsubscribe(subscription, UnsubscribeCodes.insufficientState);
+  }
+
+  onPublication(channel: string, publication: Publication, epoch: string, previous?: Publication): void {
+    this.#deliver(channel, { kind: 'publication', publication, epoch, previous });
+  }
+
+  onJoin(channel: string, info: ClientInfo): void {
+    this.#deliver(channel, { kind: 'join', info });
+  }
+
+  onLeave(channel: string, info: ClientInfo): void {
+    this.#deliver(channel, { kind: 'leave', info });
+  }
+
+  onInterruption(): void {
+    this.#onInterruption();
+  }
+
+  #deliver(name: string, event: ChannelEvent): void {
+    this.#deps.counters.publicationsIn += 1;
+    const channel = this.#channels.get(name);
+    if (channel === undefined) return;
+    if (event.kind === 'publication') channel.lastPublicationMs = this.#deps.nowMs();
+    const bytesBefore = channel.pendingBytes;
+    channel.add(event);
+    if (this.#fanOut.addPendingBytes(channel.pendingBytes - bytesBefore) > MAX_PENDING_BYTES) {
+      const freed = channel.pendingBytes;
+      this.#deps.onDropped('fanout_overload', channel.dropPending());
+      this.#fanOut.addPendingBytes(-freed);
+    }
+    this.#fanOut.enqueue(channel);
+  }
+}
+
+const NO_CONNECTIONS: ReadonlySet<Connection> = new Set();

@@ -1,0 +1,110 @@
+// How a subscription comes to life: interest at the engine, history, recovery, presence, and then, in one step with the
+// reply, live delivery. Between the first and the last step other publications arrive; none is lost, none comes twice.
+import type { Subscription } from '../connection/subscription.ts';
+import type { Broker } from '../engine/broker.ts';
+import type { PresenceStore } from '../engine/presence-store.ts';
+import type { Publication, StreamPosition } from '../protocol/publication.ts';
+import type { HubChannel } from './channel.ts';
+import type { Hub } from './hub.ts';
+import { decideRecovery, type Recovery, recoveryFilter, type RecoveryRequest } from './recovery.ts';
+import { serveItem } from './serving.ts';
+
+export interface JoinDeps {
+  readonly hub: Hub;
+  readonly broker: Broker;
+  readonly presence: PresenceStore;
+  /** Most publications that a recovery brings. */
+  readonly maxRecoveredPublications: number;
+}
+
+export interface JoinWishes {
+  /** 0 where the channel keeps none: then there is no position. */
+  readonly historySize: number;
+  readonly historyMetaTtlMs: number;
+  readonly recovery: RecoveryRequest | undefined;
+}
+
+export interface Joined {
+  /** Undefined when nothing was to be recovered. */
+  readonly recovery: Recovery | undefined;
+  /** For the reply; undefined without positioning. */
+  readonly position: StreamPosition | undefined;
+  readonly publications: readonly Publication[];
+  /** To be called in the same turn as the reply is queued, right after it. */
+  start(): void;
+}
+
+/**
+ * Undefined when the connection or the subscription ended meanwhile. Rejects with UnavailableError when the engine does
+ * not answer; then nothing is left behind.
+ */
+export async function join(
+  deps: JoinDeps,
+  subscription: Subscription,
+  wishes: JoinWishes,
+): Promise<Joined | undefined> {
+  const { hub, broker, presence } = deps;
+  const { state } = subscription;
+  const channel = hub.channelToJoin(state.channel);
+  const since = channel.beginJoin();
+  subscription.since = since;
+  hub.enrol(subscription);
+  let inPresence = false;
+  const giveUp = (): undefined => {
+    channel.endJoin();
+    hub.leave(subscription);
+    hub.releaseIfEmpty(channel);
+    if (inPresence) hub.forgetPresence(subscription);
+    return undefined;
+  };
+  try {
+    await hub.interests.want(state.channel);
+    if (!hub.isEnrolled(subscription)) return giveUp();
+    const filter = recoveryFilter(wishes.recovery, deps.maxRecoveredPublications, wishes.historyMetaTtlMs);
+    const history = state.positioned ? await broker.history(state.channel, filter) : undefined;
+    if (!hub.isEnrolled(subscription)) return giveUp();
+    if (state.inPresence) {
+      inPresence = true;
+      await presence.add(state.channel, state.info);
+      if (!hub.isEnrolled(subscription)) return giveUp();
+    }
+    const recovery =
+      history && wishes.recovery && decideRecovery(wishes.recovery, history, deps.maxRecoveredPublications);
+    if (history !== undefined) {
+      // What the reply carries counts as served: the live part goes on from the top that was read.
+      state.offset = history.top.offset;
+      state.epoch = history.top.epoch;
+      channel.top ??= history.top;
+    }
+    return {
+      recovery,
+      position: recovery?.position ?? history?.top,
+      publications: recovery?.publications ?? [],
+      start: () => {
+        if (hub.isEnrolled(subscription)) start(deps, subscription, channel, since);
+        else giveUp();
+      },
+    };
+  } catch (error) {
+    giveUp();
+    throw error;
+  }
+}
+
+function start(deps: JoinDeps, subscription: Subscription, channel: HubChannel, since: number): void {
+  const { hub, broker } = deps;
+  const { state } = subscription;
+  const missed = channel.itemsSince(since);
+  channel.endJoin();
+  hub.admit(subscription, channel);
+  if (state.announced) broker.publishJoin(state.channel, state.info).catch(hub.onCleanUpFailure);
+  if (missed === undefined && state.positioned) {
+    hub.insufficientState(subscription);
+    return;
+  }
+  // First what arrived while joining. Items that are still on their way through the fan-out are among it, and not newer
+  // than `channel.sequence`: they do not come again.
+  subscription.since = since;
+  for (const item of missed ?? []) serveItem(hub.serving, subscription, item);
+  subscription.since = subscription.live ? channel.sequence : Infinity;
+}

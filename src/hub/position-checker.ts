@@ -1,0 +1,110 @@
+// The safety net under live delivery (client protocol §12.4): compares what channels have seen here with the top of their
+// stream, when they have been quiet for a while or when the link to the engine broke.
+import type { Broker } from '../engine/broker.ts';
+import type { StreamPosition } from '../protocol/publication.ts';
+import type { HubChannel } from './channel.ts';
+import type { Hub } from './hub.ts';
+
+export interface PositionCheckerDeps {
+  readonly hub: Hub;
+  readonly broker: Broker;
+  /** Quiet time after which a channel is compared. */
+  readonly checkDelayMs: number;
+  historyMetaTtlMs(channel: string): number;
+  nowMs(): number;
+}
+
+const SWEEP_MS = 1000;
+/** Reads under way at once: after an interruption thousands of channels want one. */
+const MAX_READS = 64;
+/** A publication may overtake the history read on its way here: so long it has to arrive. */
+const GRACE_MS = 2000;
+
+export class PositionChecker {
+  readonly #deps: PositionCheckerDeps;
+  /** Next check per channel; a channel enters when it is first seen with positioned members. */
+  readonly #dueMs = new Map<HubChannel, number>();
+  readonly #suspects = new Map<HubChannel, { readonly top: StreamPosition; readonly byMs: number }>();
+  #reads = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(deps: PositionCheckerDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#timer ??= setInterval(() => this.sweep(), SWEEP_MS);
+    this.#deps.hub.onInterrupted(() => this.checkAll());
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Compares every channel as soon as may be. */
+  checkAll(): void {
+    for (const channel of this.#deps.hub.channels()) {
+      if (channel.positionedMembers > 0) this.#dueMs.set(channel, 0);
+    }
+    this.sweep();
+  }
+
+  sweep(): void {
+    const nowMs = this.#deps.nowMs();
+    for (const [channel, { byMs }] of this.#suspects) {
+      if (nowMs >= byMs) this.#judge(channel);
+    }
+    for (const channel of this.#dueMs.keys()) {
+      if (channel.positionedMembers === 0) this.#dueMs.delete(channel);
+    }
+    for (const channel of this.#deps.hub.channels()) {
+      if (channel.positionedMembers === 0) continue;
+      const dueMs = this.#dueMs.get(channel) ?? nowMs + this.#deps.checkDelayMs;
+      const quietUntilMs = dueMs === 0 ? 0 : channel.lastPublicationMs + this.#deps.checkDelayMs;
+      if (nowMs < Math.max(dueMs, quietUntilMs)) {
+        this.#dueMs.set(channel, dueMs);
+      } else if (this.#reads < MAX_READS) {
+        this.#dueMs.set(channel, nowMs + this.#deps.checkDelayMs);
+        void this.#compare(channel);
+      }
+    }
+  }
+
+  async #compare(channel: HubChannel): Promise<void> {
+    const { broker, historyMetaTtlMs } = this.#deps;
+    this.#reads += 1;
+    try {
+      const { top } = await broker.history(channel.name, {
+        limit: 0,
+        reverse: false,
+        historyMetaTtlMs: historyMetaTtlMs(channel.name),
+      });
+      if (!isBehind(channel, top)) return;
+      this.#suspects.set(channel, { top, byMs: this.#deps.nowMs() + GRACE_MS });
+    } catch {
+      // The engine is away; when it is back the interruption is announced, and all are compared.
+      this.#dueMs.set(channel, 0);
+    } finally {
+      this.#reads -= 1;
+    }
+  }
+
+  #judge(channel: HubChannel): void {
+    const suspect = this.#suspects.get(channel);
+    this.#suspects.delete(channel);
+    if (suspect === undefined || channel.hasWork) return;
+    for (const member of channel.members) {
+      const { positioned, offset, epoch } = member.state;
+      if (!positioned || (epoch === suspect.top.epoch && offset >= suspect.top.offset)) continue;
+      this.#deps.hub.insufficientState(member);
+    }
+  }
+}
+
+function isBehind(channel: HubChannel, top: StreamPosition): boolean {
+  for (const { state } of channel.members) {
+    if (state.positioned && (state.epoch !== top.epoch || state.offset < top.offset)) return true;
+  }
+  return false;
+}

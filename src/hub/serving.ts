@@ -1,0 +1,66 @@
+// Brings one batch or item to one subscriber: what it has already is skipped, what it misses is noticed.
+import type { Subscription } from '../connection/subscription.ts';
+import { CloseCauses } from '../protocol/close-causes.ts';
+import type { Batch } from './batch.ts';
+import type { ChannelItem, Codecs } from './channel-item.ts';
+
+export interface ServingDeps {
+  readonly codecs: Codecs;
+  readonly counters: { delivered: number };
+  /** The subscriber has missed something that cannot be made good here. */
+  onInsufficientState(subscription: Subscription): void;
+}
+
+export function serveBatch(deps: ServingDeps, subscription: Subscription, batch: Batch): void {
+  const { connection, state } = subscription;
+  const frame = batch.suitsWhole(subscription) ? batch.frame(connection.transport.format) : null;
+  if (frame === null) {
+    for (const item of batch.items) serveItem(deps, subscription, item);
+    return;
+  }
+  if (state.positioned && batch.range !== undefined) state.offset = batch.range.last;
+  deps.counters.delivered += batch.items.length;
+  connection.deliver(frame, 'publication');
+}
+
+export function serveItem(deps: ServingDeps, subscription: Subscription, item: ChannelItem): void {
+  const { connection, state } = subscription;
+  const { event } = item;
+  if (item.sequence <= subscription.since || connection.isClosed) return;
+  if (event.kind !== 'publication') {
+    if (!state.joinLeavePushes) return;
+  } else {
+    const { offset, tags } = event.publication;
+    if (state.positioned && offset > 0) {
+      const position = comparePosition(state, offset, event.epoch);
+      if (position === 'old') return;
+      if (position === 'gap') {
+        // Nothing more for this subscription, whatever else this pass holds.
+        subscription.since = Infinity;
+        deps.onInsufficientState(subscription);
+        return;
+      }
+      // A publication that the filter holds back counts as served (§12.4).
+      state.offset = offset;
+      state.epoch = event.epoch;
+    }
+    if (subscription.matches !== undefined && !subscription.matches(tags)) return;
+  }
+  const frame = item.frame(connection.transport.format, deps.codecs);
+  if (frame === null) {
+    connection.close(CloseCauses.inappropriateProtocol);
+    return;
+  }
+  deps.counters.delivered += 1;
+  connection.deliver(frame, 'publication');
+}
+
+function comparePosition(
+  state: { readonly offset: number; readonly epoch: string },
+  offset: number,
+  epoch: string,
+): 'next' | 'old' | 'gap' {
+  if (state.epoch !== '' && state.epoch !== epoch) return 'gap';
+  if (offset <= state.offset) return 'old';
+  return offset === state.offset + 1 ? 'next' : 'gap';
+}
