@@ -7,8 +7,8 @@ import { type ChannelEvent, ChannelItem, type Codecs } from './channel-item.ts';
 /** What a pass over the subscribers needs; the fan-out brings it. */
 export interface PassDeps {
   readonly codecs: Codecs;
-  serve(subscription: Subscription, batch: Batch): void;
-  onPassDone(publishedAtWallMs: number, subscribers: number): void;
+  readonly serve: (subscription: Subscription, batch: Batch) => void;
+  readonly onPassDone: (publishedAtWallMs: number, subscribers: number) => void;
 }
 
 /** Joined into one frame at most: clients have limits on what they accept as one message. */

@@ -14,9 +14,9 @@ const QUANTUM = 64;
 export interface FanOutDeps {
   readonly flusher: Flusher;
   readonly codecs: Codecs;
-  serve(subscription: Subscription, batch: Batch): void;
+  readonly serve: (subscription: Subscription, batch: Batch) => void;
   /** A batch has reached all its subscribers; of publications only. */
-  onPassDone(publishedAtWallMs: number, subscribers: number): void;
+  readonly onPassDone: (publishedAtWallMs: number, subscribers: number) => void;
 }
 
 export class FanOut {

@@ -25,11 +25,11 @@ export interface HubDeps {
   readonly codecs: Codecs;
   readonly flusher: Flusher;
   readonly counters: HubCounters;
-  nowMs(): number;
+  readonly nowMs: () => number;
   /** From the engine taking a publication to its first write here. */
-  observeDelivery(publishedAtWallMs: number, subscribers: number): void;
-  onDropped(reason: 'fanout_overload', publications: number): void;
-  onCleanUpFailure(error: unknown): void;
+  readonly observeDelivery: (publishedAtWallMs: number, subscribers: number) => void;
+  readonly onDropped: (reason: 'fanout_overload', publications: number) => void;
+  readonly onCleanUpFailure: (error: unknown) => void;
 }
 
 /** Not yet delivered payload bytes over all channels, beyond which a channel's backlog is thrown away. */
@@ -50,8 +50,8 @@ export class Hub implements BrokerListener {
 
   constructor(deps: HubDeps) {
     this.#deps = deps;
-    this.onCleanUpFailure = (error) => deps.onCleanUpFailure(error);
-    this.interests = new Interests({ broker: deps.broker, nowMs: () => deps.nowMs() });
+    this.onCleanUpFailure = deps.onCleanUpFailure;
+    this.interests = new Interests({ broker: deps.broker, nowMs: deps.nowMs });
     this.serving = {
       codecs: deps.codecs,
       counters: deps.counters,
@@ -61,7 +61,7 @@ export class Hub implements BrokerListener {
       flusher: deps.flusher,
       codecs: deps.codecs,
       serve: (subscription, batch) => serveBatch(this.serving, subscription, batch),
-      onPassDone: (publishedAtWallMs, subscribers) => deps.observeDelivery(publishedAtWallMs, subscribers),
+      onPassDone: deps.observeDelivery,
     });
   }
 
@@ -119,7 +119,7 @@ export class Hub implements BrokerListener {
   /** Gives up everything the connection registered. Harmless when it never was added. */
   remove(connection: Connection): void {
     const { client, user } = connection.session;
-    for (const subscription of [...connection.subscriptions.values()]) this.leave(subscription);
+    for (const subscription of connection.subscriptions.values()) this.leave(subscription);
     if (this.#connections.get(client) !== connection) return;
     this.#connections.delete(client);
     const same = this.#byUser.get(user);

@@ -31,7 +31,9 @@ export interface Joined {
   readonly position: StreamPosition | undefined;
   readonly publications: readonly Publication[];
   /** To be called in the same turn as the reply is queued, right after it. */
-  start(): void;
+  readonly start: () => void;
+  /** Instead of `start`: the subscription is taken back. */
+  readonly cancel: () => void;
 }
 
 /**
@@ -84,6 +86,7 @@ export async function join(
         if (hub.isEnrolled(subscription)) start(deps, subscription, channel, since);
         else giveUp();
       },
+      cancel: giveUp,
     };
   } catch (error) {
     giveUp();

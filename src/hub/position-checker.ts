@@ -10,8 +10,8 @@ export interface PositionCheckerDeps {
   readonly broker: Broker;
   /** Quiet time after which a channel is compared. */
   readonly checkDelayMs: number;
-  historyMetaTtlMs(channel: string): number;
-  nowMs(): number;
+  readonly historyMetaTtlMs: (channel: string) => number;
+  readonly nowMs: () => number;
 }
 
 const SWEEP_MS = 1000;

@@ -8,7 +8,7 @@ export interface ServingDeps {
   readonly codecs: Codecs;
   readonly counters: { delivered: number };
   /** The subscriber has missed something that cannot be made good here. */
-  onInsufficientState(subscription: Subscription): void;
+  readonly onInsufficientState: (subscription: Subscription) => void;
 }
 
 export function serveBatch(deps: ServingDeps, subscription: Subscription, batch: Batch): void {

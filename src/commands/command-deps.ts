@@ -1,0 +1,49 @@
+// What the handlers of client commands work with; one object for all connections of a worker.
+import type { TokenVerifier } from '../auth/token-verifier.ts';
+import type { Broker } from '../engine/broker.ts';
+import type { PresenceStore } from '../engine/presence-store.ts';
+import type { Hub } from '../hub/hub.ts';
+import type { Namespaces } from '../hub/namespaces.ts';
+import type { HotCounters } from '../observe/hot-counters.ts';
+import type { Logger } from '../observe/logger.ts';
+import type { Clock } from '../util/clock.ts';
+import type { DeadlineWheel } from '../util/deadline-wheel.ts';
+
+export interface CommandSettings {
+  /** Development only: no authentication, everything allowed. */
+  readonly insecure: boolean;
+  readonly allowAnonymousConnectWithoutToken: boolean;
+  readonly disallowAnonymousConnectionTokens: boolean;
+  /** Lower-case name of a header that holds the user id; empty for none. */
+  readonly userIdHttpHeader: string;
+  readonly channelLimit: number;
+  /** Connections of one user on this worker; 0 for no limit. */
+  readonly userConnectionLimit: number;
+  readonly historyMaxPublications: number;
+  readonly recoveryMaxPublications: number;
+  readonly expiredCloseDelayMs: number;
+  readonly expiredSubCloseDelayMs: number;
+  readonly includeServerTime: boolean;
+  readonly pingIntervalMs: number;
+  /** What a user's personal channel is called before the user id; undefined when switched off. */
+  readonly personalChannelPrefix: string | undefined;
+}
+
+export interface CommandDeps {
+  readonly hub: Hub;
+  readonly broker: Broker;
+  readonly presence: PresenceStore;
+  readonly namespaces: Namespaces;
+  readonly verifier: TokenVerifier;
+  readonly clock: Clock;
+  readonly wheel: DeadlineWheel;
+  readonly log: Logger;
+  readonly counters: Pick<HotCounters, 'commands' | 'recoveries' | 'closed'>;
+  readonly settings: CommandSettings;
+  /** Id of this process on the node bus. */
+  readonly node: string;
+  /** As told to clients. */
+  readonly version: string;
+  /** 0..1. */
+  readonly random: () => number;
+}

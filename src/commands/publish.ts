@@ -1,0 +1,65 @@
+// The publish command (client protocol §5.4, §11).
+import type { Connection } from '../connection/connection.ts';
+import { isReplyError } from '../hub/namespaces.ts';
+import type { ChannelOptions } from '../protocol/channel-options.ts';
+import { CloseCauses } from '../protocol/close-causes.ts';
+import { ReplyErrors } from '../protocol/reply-errors.ts';
+import type { CommandDeps } from './command-deps.ts';
+import { CommandRefused, ConnectionEnded } from './failure.ts';
+import { mayPublish } from './permissions.ts';
+import { clientInfo } from './subscribing.ts';
+
+interface PublishCommand {
+  readonly id: number;
+  readonly channel: string;
+  readonly data: Buffer | undefined;
+  readonly type: number;
+}
+
+export async function publish(
+  deps: CommandDeps,
+  connection: Connection,
+  command: PublishCommand,
+): Promise<void> {
+  const { id, channel, data = EMPTY, type } = command;
+  if (channel === '') throw new ConnectionEnded(CloseCauses.badRequest);
+  const resolved = deps.namespaces.resolve(channel);
+  if (isReplyError(resolved)) throw new CommandRefused(resolved);
+  if (type !== 0) throw new CommandRefused(ReplyErrors.notAvailable);
+  const { options } = resolved;
+  if (!fitsFormat(data, options.publicationDataFormat)) throw new CommandRefused(ReplyErrors.badRequest);
+  const subscription = connection.subscriptions.get(channel);
+  const actor = {
+    user: connection.session.user,
+    isSubscribed: subscription?.live ?? false,
+    insecure: deps.settings.insecure,
+  };
+  if (!mayPublish(options, actor)) throw new CommandRefused(ReplyErrors.permissionDenied);
+  const info = subscription?.state.info ?? clientInfo(connection, undefined);
+  await deps.broker.publish(
+    channel,
+    { data, info },
+    {
+      historySize: options.historySize,
+      historyTtlMs: options.historyTtlMs,
+      historyMetaTtlMs: options.historyMetaTtlMs,
+      delta: options.deltaPublish,
+    },
+  );
+  connection.reply(id, { kind: 'publish' });
+}
+
+const EMPTY = Buffer.alloc(0);
+
+/** Whether the payload fits `publication_data_format`. */
+function fitsFormat(data: Buffer, format: ChannelOptions['publicationDataFormat']): boolean {
+  if (format === 'binary') return true;
+  if (data.length === 0) return false;
+  if (format === '') return true;
+  try {
+    const value: unknown = JSON.parse(data.toString('utf8'));
+    return format === 'json' || (typeof value === 'object' && value !== null && !Array.isArray(value));
+  } catch {
+    return false;
+  }
+}

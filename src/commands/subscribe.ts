@@ -1,0 +1,98 @@
+// The subscribe and unsubscribe commands (client protocol §5.2, §5.3, §11).
+import { InvalidTokenError, TokenExpiredError } from '../auth/token-errors.ts';
+import type { Connection } from '../connection/connection.ts';
+import { isReplyError, type ResolvedChannel } from '../hub/namespaces.ts';
+import { CloseCauses } from '../protocol/close-causes.ts';
+import { SUBSCRIBE_FLAG_REJECT_UNRECOVERED, type SubscribeRequest } from '../protocol/commands.ts';
+import { ReplyErrors } from '../protocol/reply-errors.ts';
+import type { CommandDeps } from './command-deps.ts';
+import { expiryOf, scheduleSubscriptionExpiry } from './expiry.ts';
+import { CommandRefused, ConnectionEnded } from './failure.ts';
+import { maySubscribe } from './permissions.ts';
+import { type Grant, PLAIN_GRANT, startSubscription } from './subscribing.ts';
+
+export async function subscribe(
+  deps: CommandDeps,
+  connection: Connection,
+  id: number,
+  request: SubscribeRequest,
+): Promise<void> {
+  const { channel } = request;
+  if (channel === '') throw new ConnectionEnded(CloseCauses.badRequest);
+  const resolved = deps.namespaces.resolve(channel);
+  if (isReplyError(resolved)) throw new CommandRefused(resolved);
+  if (connection.subscriptions.has(channel)) throw new CommandRefused(ReplyErrors.alreadySubscribed);
+  if (connection.subscriptions.size >= deps.settings.channelLimit) {
+    throw new CommandRefused(ReplyErrors.limitExceeded);
+  }
+  if (request.type !== 0) throw new CommandRefused(ReplyErrors.notAvailable);
+  const grant = await decide(deps, connection, request, resolved);
+  if (connection.isClosed) return;
+  // While the decision was awaited another subscription of the same name may have come (concurrency, server side).
+  if (connection.subscriptions.has(channel)) throw new CommandRefused(ReplyErrors.alreadySubscribed);
+  const started = await startSubscription(deps, connection, request, resolved.options, grant, false);
+  if (started === undefined) return;
+  const { result, joined } = started;
+  const isLost = request.recover && joined.recovery?.recovered === false;
+  if (isLost && (request.flag & SUBSCRIBE_FLAG_REJECT_UNRECOVERED) !== 0) {
+    joined.cancel();
+    throw new CommandRefused(ReplyErrors.unrecoverablePosition);
+  }
+  connection.reply(id, { kind: 'subscribe', result });
+  joined.start();
+  if (grant.expireAtWallMs !== Infinity) scheduleSubscriptionExpiry(connection, deps);
+}
+
+export function unsubscribe(deps: CommandDeps, connection: Connection, id: number, channel: string): void {
+  if (channel === '') throw new ConnectionEnded(CloseCauses.badRequest);
+  const subscription = connection.subscriptions.get(channel);
+  if (subscription !== undefined) deps.hub.leave(subscription);
+  connection.reply(id, { kind: 'unsubscribe' });
+}
+
+/** The order of checks is the protocol's (§11, from step 4). */
+async function decide(
+  deps: CommandDeps,
+  connection: Connection,
+  request: SubscribeRequest,
+  resolved: ResolvedChannel,
+): Promise<Grant> {
+  const { user } = connection.session;
+  const { insecure } = deps.settings;
+  const { options } = resolved;
+  if (request.token !== '') return byToken(deps, connection, request);
+  if (resolved.isPrivate && !insecure) throw new CommandRefused(ReplyErrors.permissionDenied);
+  if (resolved.users !== undefined && !insecure) {
+    const isListed = options.allowUserLimitedChannels && user !== '' && resolved.users.includes(user);
+    if (!isListed) throw new CommandRefused(ReplyErrors.permissionDenied);
+    return PLAIN_GRANT;
+  }
+  if (!maySubscribe(options, { user, isSubscribed: false, insecure })) {
+    throw new CommandRefused(ReplyErrors.permissionDenied);
+  }
+  return PLAIN_GRANT;
+}
+
+async function byToken(deps: CommandDeps, connection: Connection, request: SubscribeRequest): Promise<Grant> {
+  const { session } = connection;
+  const claims = await deps.verifier.verifySubscription(request.token).catch((error: unknown) => {
+    if (error instanceof TokenExpiredError) throw new CommandRefused(ReplyErrors.tokenExpired);
+    if (!(error instanceof InvalidTokenError)) throw error;
+    deps.log.info({ client: session.client, reason: error.message }, 'subscription token refused');
+    throw new CommandRefused(ReplyErrors.permissionDenied);
+  });
+  const isForThis =
+    claims.channel === request.channel &&
+    claims.user === session.user &&
+    (claims.client === '' || claims.client === session.client);
+  if (!isForThis) throw new ConnectionEnded(CloseCauses.invalidToken);
+  const expireAtWallMs = expiryOf(claims.expiresAtMs);
+  if (expireAtWallMs <= deps.clock.wallMs()) throw new CommandRefused(ReplyErrors.expired);
+  return {
+    info: claims.info,
+    data: claims.data,
+    expireAtWallMs,
+    clientSideRefresh: expireAtWallMs !== Infinity,
+    override: claims.override,
+  };
+}
