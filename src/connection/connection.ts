@@ -148,6 +148,11 @@ export class Connection implements Timed, Flushable {
     this.dispatch({ type: 'transport_closed' });
   }
 
+  /** A pong frame, where pings are frames; such clients may also send them unasked. */
+  onNativePong(): void {
+    if (this.#state.pongByMs !== Infinity) this.dispatch({ type: 'command', kind: 'pong' });
+  }
+
   reply(id: number, result: Result): void {
     const message = this.codec.reply(id, result);
     if (message === undefined) this.close(CloseCauses.inappropriateProtocol);

@@ -10,8 +10,10 @@ export const SESSION_SCHEMA = 1;
 export interface Session {
   /** Client id, public. */
   readonly client: string;
-  /** Secret that owns the session (emulation, §10); its first 20 characters are the routing `sid`, which is public. */
+  /** Secret that owns the session of an emulated or unidirectional transport (§10); empty on a WebSocket. */
   readonly secret: string;
+  /** The `sid` of its URL, by which the primary leads others with the same one to this worker; empty for none. */
+  readonly sid: string;
   user: string;
   /** Raw JSON shown to others as `conn_info`. */
   connInfo: Buffer | undefined;

@@ -18,8 +18,6 @@ export interface JoinDeps {
 }
 
 export interface JoinWishes {
-  /** 0 where the channel keeps none: then there is no position. */
-  readonly historySize: number;
   readonly historyMetaTtlMs: number;
   readonly recovery: RecoveryRequest | undefined;
 }

@@ -1,0 +1,178 @@
+// The connect command (client protocol §5.1, §14, §15): who the client is, what it is subscribed to from the start.
+import type { ConnectionClaims } from '../auth/token-claims.ts';
+import { InvalidTokenError, TokenExpiredError } from '../auth/token-errors.ts';
+import type { Connection } from '../connection/connection.ts';
+import { isReplyError } from '../hub/namespaces.ts';
+import { CloseCauses } from '../protocol/close-causes.ts';
+import type { ConnectRequest, SubscribeRequest } from '../protocol/commands.ts';
+import type { SubscribeResult } from '../protocol/replies.ts';
+import { ReplyErrors } from '../protocol/reply-errors.ts';
+import type { CommandDeps } from './command-deps.ts';
+import { connectionDeadlineMs, expiryOf, ttlSeconds } from './expiry.ts';
+import { CommandRefused, ConnectionEnded } from './failure.ts';
+import { type Grant, PLAIN_GRANT, type StartedSubscription, startSubscription } from './subscribing.ts';
+
+interface Identity {
+  readonly user: string;
+  readonly info: Buffer | undefined;
+  readonly meta: Buffer | undefined;
+  readonly expireAtWallMs: number;
+  readonly clientSideRefresh: boolean;
+  /** Server-side subscriptions to make. */
+  readonly subs: ReadonlyMap<string, Grant>;
+  /** Those among them that the token named. */
+  readonly tokenChannels: readonly string[];
+}
+
+export async function connect(
+  deps: CommandDeps,
+  connection: Connection,
+  id: number,
+  request: ConnectRequest,
+): Promise<void> {
+  const { hub, settings, wheel, clock } = deps;
+  const { session } = connection;
+  const identity = await identify(deps, connection, request);
+  if (connection.isClosed) return;
+  session.user = identity.user;
+  session.connInfo = identity.info;
+  session.meta = identity.meta;
+  session.name = request.name;
+  session.version = request.version;
+  session.expireAtWallMs = identity.expireAtWallMs;
+  session.clientSideRefresh = identity.clientSideRefresh;
+  session.tokenChannels = identity.tokenChannels;
+  const started = await startServerSide(deps, connection, request, identity.subs);
+  if (connection.isClosed) return;
+  const isFull =
+    settings.userConnectionLimit > 0 &&
+    identity.user !== '' &&
+    hub.connectionsOf(identity.user).size >= settings.userConnectionLimit;
+  if (isFull) throw new ConnectionEnded(CloseCauses.connectionLimit);
+  hub.add(connection);
+  connection.dispatch({
+    type: 'accepted',
+    nowMs: wheel.nowMs,
+    expireAtMs: connectionDeadlineMs(connection, deps),
+    jitter: deps.random(),
+  });
+  const hasOwnPing = connection.transport.nativePing !== undefined;
+  connection.reply(id, {
+    kind: 'connect',
+    result: {
+      client: session.client,
+      version: deps.version,
+      ttlS: session.clientSideRefresh ? ttlSeconds(session.expireAtWallMs, clock.wallMs()) : undefined,
+      subs: results(started),
+      pingS: hasOwnPing ? undefined : Math.ceil(settings.pingIntervalMs / 1000),
+      pong: !hasOwnPing,
+      session: session.secret === '' ? undefined : session.secret,
+      node: session.secret === '' ? undefined : deps.node,
+      time: settings.includeServerTime ? clock.wallMs() : undefined,
+    },
+  });
+  for (const { joined } of started.values()) joined.start();
+}
+
+async function identify(
+  deps: CommandDeps,
+  connection: Connection,
+  request: ConnectRequest,
+): Promise<Identity> {
+  const { settings } = deps;
+  if (request.token !== '')
+    return withPersonalChannel(deps, await fromToken(deps, connection, request.token));
+  const trustedUser = connection.session.headers[settings.userIdHttpHeader];
+  if (trustedUser !== undefined) return withPersonalChannel(deps, { ...ANONYMOUS, user: trustedUser });
+  if (settings.allowAnonymousConnectWithoutToken || settings.insecure) return ANONYMOUS;
+  throw new ConnectionEnded(CloseCauses.badRequest);
+}
+
+const ANONYMOUS: Identity = Object.freeze({
+  user: '',
+  info: undefined,
+  meta: undefined,
+  expireAtWallMs: Infinity,
+  clientSideRefresh: false,
+  subs: new Map(),
+  tokenChannels: [],
+});
+
+async function fromToken(deps: CommandDeps, connection: Connection, token: string): Promise<Identity> {
+  const claims = await deps.verifier.verifyConnection(token).catch((error: unknown) => {
+    if (error instanceof TokenExpiredError) throw new CommandRefused(ReplyErrors.tokenExpired);
+    if (!(error instanceof InvalidTokenError)) throw error;
+    deps.log.info({ client: connection.session.client, reason: error.message }, 'connection token refused');
+    throw new ConnectionEnded(CloseCauses.invalidToken);
+  });
+  if (claims.user === '' && deps.settings.disallowAnonymousConnectionTokens) {
+    throw new ConnectionEnded(CloseCauses.permissionDenied);
+  }
+  const expireAtWallMs = expiryOf(claims.expiresAtMs);
+  if (expireAtWallMs <= deps.clock.wallMs()) throw new CommandRefused(ReplyErrors.expired);
+  return {
+    user: claims.user,
+    info: claims.info,
+    meta: claims.meta,
+    expireAtWallMs,
+    clientSideRefresh: expireAtWallMs !== Infinity,
+    subs: grants(claims),
+    tokenChannels: [...claims.subs.keys()].toSorted(),
+  };
+}
+
+function grants(claims: ConnectionClaims): ReadonlyMap<string, Grant> {
+  return new Map([...claims.subs].map(([channel, options]) => [channel, { ...PLAIN_GRANT, ...options }]));
+}
+
+function withPersonalChannel(deps: CommandDeps, identity: Identity): Identity {
+  const { personalChannelPrefix } = deps.settings;
+  if (personalChannelPrefix === undefined || identity.user === '') return identity;
+  const subs = new Map(identity.subs).set(personalChannelPrefix + identity.user, PLAIN_GRANT);
+  return { ...identity, subs };
+}
+
+/** All of them or, when one fails, none. */
+async function startServerSide(
+  deps: CommandDeps,
+  connection: Connection,
+  request: ConnectRequest,
+  subs: ReadonlyMap<string, Grant>,
+): Promise<ReadonlyMap<string, StartedSubscription>> {
+  if (subs.size > deps.settings.channelLimit) throw new ConnectionEnded(CloseCauses.channelLimit);
+  const started = new Map<string, StartedSubscription>();
+  try {
+    await Promise.all(
+      [...subs].map(async ([channel, grant]) => {
+        const resolved = deps.namespaces.resolve(channel);
+        if (isReplyError(resolved)) throw new CommandRefused(resolved);
+        const position = request.subs.get(channel) ?? { ...NO_POSITION, channel };
+        const one = await startSubscription(deps, connection, position, resolved.options, grant, true);
+        if (one !== undefined) started.set(channel, one);
+      }),
+    );
+  } catch (error) {
+    for (const { joined } of started.values()) joined.cancel();
+    throw error;
+  }
+  return started;
+}
+
+const NO_POSITION: Omit<SubscribeRequest, 'channel'> = Object.freeze({
+  token: '',
+  recover: false,
+  epoch: '',
+  offset: 0,
+  data: undefined,
+  positioned: false,
+  recoverable: false,
+  joinLeave: false,
+  delta: '',
+  filter: undefined,
+  flag: 0,
+  type: 0,
+});
+
+function results(started: ReadonlyMap<string, StartedSubscription>): ReadonlyMap<string, SubscribeResult> {
+  return new Map([...started].map(([channel, { result }]) => [channel, result]));
+}

@@ -1,0 +1,117 @@
+// A WebSocket as a connection's transport. Frames come encoded and are written to the socket past ws's sender, so that one
+// buffer serves all subscribers; ws keeps the reading side, control frames and the closing handshake.
+import type { Duplex } from 'node:stream';
+import { WebSocket } from 'ws';
+import type { Connection } from '../connection/connection.ts';
+import type { Transport } from '../connection/transport.ts';
+import { type CloseCause, CloseCauses } from '../protocol/close-causes.ts';
+import type { WireFormat } from '../protocol/wire-format.ts';
+
+/** The class that the WebSocket server makes: it leads its listeners, which are shared, to their connection. */
+export class GatewaySocket extends WebSocket {
+  connection: Connection | undefined;
+  inbound: InboundCounters | undefined;
+}
+
+export interface InboundCounters {
+  messagesIn: number;
+  bytesIn: number;
+}
+
+export class WebSocketTransport implements Transport {
+  readonly kind = 'websocket';
+  readonly format: WireFormat;
+  readonly #ws: GatewaySocket;
+  readonly #socket: Duplex;
+
+  constructor(ws: GatewaySocket, socket: Duplex, format: WireFormat) {
+    this.#ws = ws;
+    this.#socket = socket;
+    this.format = format;
+  }
+
+  get pendingBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  /** From here on frames of the peer reach the connection. */
+  attach(connection: Connection, inbound: InboundCounters): void {
+    this.#ws.connection = connection;
+    this.#ws.inbound = inbound;
+    this.#ws.on('message', onMessage);
+    this.#ws.on('close', onClose);
+    this.#ws.on('error', onError);
+  }
+
+  write(frames: Buffer): boolean {
+    if (this.#socket.destroyed) return true;
+    if (this.#socket.write(frames)) return true;
+    const { connection } = this.#ws;
+    // Rare (a slow reader, a large message): a listener for just this pause costs idle connections nothing.
+    this.#socket.once('drain', () => connection?.onTransportDrain());
+    return false;
+  }
+
+  pauseReading(): void {
+    this.#ws.pause();
+  }
+
+  resumeReading(): void {
+    this.#ws.resume();
+  }
+
+  close(cause: CloseCause): void {
+    if (cause === CloseCauses.connectionClosed) {
+      this.destroy();
+      return;
+    }
+    // A paused socket would not see the peer's answer to the close frame.
+    this.#ws.resume();
+    this.#ws.close(cause.code, cause.reason);
+  }
+
+  destroy(): void {
+    this.#ws.terminate();
+  }
+}
+
+/** Same, for clients that asked for ping and pong frames instead of empty messages (`cf_ws_frame_ping_pong`). */
+export class NativePingTransport extends WebSocketTransport {
+  readonly #ws: GatewaySocket;
+
+  constructor(ws: GatewaySocket, socket: Duplex, format: WireFormat) {
+    super(ws, socket, format);
+    this.#ws = ws;
+  }
+
+  override attach(connection: Connection, inbound: InboundCounters): void {
+    super.attach(connection, inbound);
+    this.#ws.on('pong', onPong);
+  }
+
+  nativePing(): void {
+    if (this.#ws.readyState === WebSocket.OPEN) this.#ws.ping();
+  }
+}
+
+function onMessage(this: WebSocket, data: unknown): void {
+  if (!(this instanceof GatewaySocket) || this.connection === undefined || !Buffer.isBuffer(data)) return;
+  if (this.inbound !== undefined) {
+    this.inbound.messagesIn += 1;
+    this.inbound.bytesIn += data.length;
+  }
+  this.connection.onFrame(data);
+}
+
+function onClose(this: WebSocket): void {
+  if (this instanceof GatewaySocket) this.connection?.onTransportClosed();
+}
+
+/** ws has answered the peer with the right close code already (1002, 1007, 1009) and ends the socket. */
+function onError(this: WebSocket): void {
+  if (this instanceof GatewaySocket) this.connection?.onTransportClosed();
+}
+
+function onPong(this: WebSocket): void {
+  if (this instanceof GatewaySocket) this.connection?.onNativePong();
+}
