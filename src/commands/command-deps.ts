@@ -38,7 +38,7 @@ export interface CommandDeps {
   readonly clock: Clock;
   readonly wheel: DeadlineWheel;
   readonly log: Logger;
-  readonly counters: Pick<HotCounters, 'commands' | 'recoveries' | 'closed'>;
+  readonly counters: Pick<HotCounters, 'commands' | 'recoveries' | 'closed' | 'slowConsumers'>;
   readonly settings: CommandSettings;
   /** Id of this process on the node bus. */
   readonly node: string;

@@ -46,6 +46,7 @@ export class CommandDispatcher implements ConnectionOwner {
     const { session, transport } = connection;
     hub.remove(connection);
     counters.closed.cell(cause.name).value += 1;
+    if (cause === CloseCauses.slow) counters.slowConsumers += 1;
     if (!log.isLevelEnabled(cause.logLevel)) return;
     log[cause.logLevel](
       {

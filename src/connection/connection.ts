@@ -84,6 +84,11 @@ export class Connection implements Timed, Flushable {
     return this.#state.phase === 'live';
   }
 
+  /** The peer has sent a command at least. */
+  get hasSpoken(): boolean {
+    return this.#state.phase !== 'opened';
+  }
+
   /** Bytes that the peer has not taken yet. */
   get unsentBytes(): number {
     return this.#outbox.queuedBytes + this.transport.pendingBytes;

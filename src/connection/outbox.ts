@@ -13,11 +13,9 @@ export interface OutboxLimits {
 
 /** Sums over all outboxes of a process. */
 export interface OutboxCounters {
-  queuedBytes: number;
-  framesWritten: number;
-  bytesWritten: number;
+  readonly sums: { messagesOut: number; bytesOut: number; queuedBytes: number };
   /** Frames thrown away with their connection. */
-  framesDropped: number;
+  readonly dropped: { value: number };
 }
 
 /** Most that goes to the transport at once, so that a trickling reader shows progress once per so many bytes. */
@@ -63,7 +61,7 @@ export class Outbox {
     if (this.#frames === undefined) this.#frames = [frame];
     else this.#frames.push(frame);
     this.#bytes += frame.length;
-    this.#counters.queuedBytes += frame.length;
+    this.#counters.sums.queuedBytes += frame.length;
     return true;
   }
 
@@ -71,7 +69,7 @@ export class Outbox {
   flush(transport: Transport): void {
     while (!this.#blocked && this.#frames !== undefined) {
       const chunk = this.#take(this.#frames);
-      this.#counters.bytesWritten += chunk.length;
+      this.#counters.sums.bytesOut += chunk.length;
       if (!transport.write(chunk)) this.#blocked = true;
     }
   }
@@ -85,8 +83,8 @@ export class Outbox {
   /** Throws away what is queued. */
   clear(): void {
     if (this.#frames === undefined) return;
-    this.#counters.framesDropped += this.#frames.length - this.#head;
-    this.#counters.queuedBytes -= this.#bytes;
+    this.#counters.dropped.value += this.#frames.length - this.#head;
+    this.#counters.sums.queuedBytes -= this.#bytes;
     this.#reset();
   }
 
@@ -112,8 +110,8 @@ export class Outbox {
     const only = end - start === 1 ? frames[start] : undefined;
     const chunk =
       only ?? Buffer.concat(start === 0 && end === frames.length ? frames : frames.slice(start, end));
-    this.#counters.framesWritten += end - start;
-    this.#counters.queuedBytes -= bytes;
+    this.#counters.sums.messagesOut += end - start;
+    this.#counters.sums.queuedBytes -= bytes;
     this.#bytes -= bytes;
     if (end === frames.length) this.#reset();
     else this.#head = end;

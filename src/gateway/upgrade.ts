@@ -18,13 +18,12 @@ export interface UpgradeDeps {
   readonly origins: OriginPolicy;
   readonly counters: HotCounters;
   readonly clock: Clock;
-  /** Called for every connection that a `sid` in its URL binds to this worker. */
-  readonly bindSid: (sid: string) => void;
   readonly onOpened: (connection: Connection) => void;
 }
 
 export interface UpgradeOptions {
-  readonly path: string;
+  /** Undefined: WebSocket is switched off. */
+  readonly path: string | undefined;
   readonly maxMessageBytes: number;
   /** How long the closing handshake may take until the socket is destroyed. */
   readonly closeTimeoutMs: number;
@@ -77,7 +76,7 @@ export class UpgradeHandler {
   };
 
   #open(ws: GatewaySocket, socket: Duplex, request: IncomingMessage, query: URLSearchParams): void {
-    const { shared, counters, onOpened, bindSid } = this.#deps;
+    const { shared, counters, onOpened } = this.#deps;
     const format = formatOf(ws.protocol, query);
     const Transport =
       query.get('cf_ws_frame_ping_pong') === 'true' ? NativePingTransport : WebSocketTransport;
@@ -85,7 +84,6 @@ export class UpgradeHandler {
     const sid = query.get('sid') ?? '';
     const connection = new Connection(transport, this.#session(request, SID.test(sid) ? sid : ''), shared);
     counters.opened.cell(transport.kind, format.encoding).value += 1;
-    if (connection.session.sid !== '') bindSid(connection.session.sid);
     onOpened(connection);
     transport.attach(connection, counters);
   }

@@ -100,6 +100,8 @@ export class HotCounters implements HotFields {
   publicationsIn = 0;
   delivered = 0;
   slowConsumers = 0;
+  /** Bytes in all outboxes; the metric is read from here. */
+  queuedBytes = 0;
   readonly opened = new LabelledCells();
   readonly closed = new LabelledCells();
   readonly admissionRefusals = new LabelledCells();

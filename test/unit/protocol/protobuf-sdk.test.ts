@@ -33,7 +33,7 @@ const publication: Publication = {
   tags: { lang: 'en', x: 'ж' },
 };
 
-function answer(command: Command): readonly Buffer[] {
+function answer(command: Command): readonly (Buffer | undefined)[] {
   const { id } = command;
   switch (command.kind) {
     case 'connect':
@@ -111,7 +111,7 @@ function answer(command: Command): readonly Buffer[] {
 }
 
 function setUp() {
-  const peer = codecPeer(protobufCodec, 'protobuf', answer);
+  const peer = codecPeer(protobufCodec, 'protobuf', (command) => answer(command).map(must));
   const client = new Centrifuge('ws://none', {
     websocket: peer.websocket,
     token: 'the token',

@@ -1,0 +1,69 @@
+// From the configuration as written to what the rooms of a worker take.
+import type { CommandSettings } from '../commands/command-deps.ts';
+import type { Config } from '../config/schema.ts';
+import type { ConnectionShared } from '../connection/connection.ts';
+import type { AdmissionLimits } from '../gateway/admission.ts';
+import type { UpgradeOptions } from '../gateway/upgrade.ts';
+import type { LogLevel } from '../observe/logger.ts';
+
+export function commandSettings(config: Config): CommandSettings {
+  const { client, channel } = config;
+  return {
+    insecure: client.insecure,
+    allowAnonymousConnectWithoutToken: client.allow_anonymous_connect_without_token,
+    disallowAnonymousConnectionTokens: client.disallow_anonymous_connection_tokens,
+    userIdHttpHeader: client.user_id_http_header.toLowerCase(),
+    channelLimit: client.channel_limit,
+    userConnectionLimit: client.user_connection_limit,
+    historyMaxPublications: client.history_max_publication_limit,
+    recoveryMaxPublications: client.recovery_max_publication_limit,
+    expiredCloseDelayMs: client.expired_close_delay,
+    expiredSubCloseDelayMs: client.expired_sub_close_delay,
+    includeServerTime: client.connect_include_server_time,
+    pingIntervalMs: client.ping_interval,
+    personalChannelPrefix: personalChannelPrefix(client.subscribe_to_user_personal_channel, channel),
+  };
+}
+
+function personalChannelPrefix(
+  personal: Config['client']['subscribe_to_user_personal_channel'],
+  channel: Config['channel'],
+): string | undefined {
+  if (!personal.enabled) return undefined;
+  const namespace = personal.personal_channel_namespace;
+  return (namespace === '' ? '' : namespace + channel.namespace_boundary) + channel.user_boundary;
+}
+
+export function connectionLimits(
+  config: Config,
+): Pick<ConnectionShared, 'outboxLimits' | 'staleCloseDelayMs' | 'timing' | 'concurrency'> {
+  const { client, outbox } = config;
+  return {
+    outboxLimits: { maxBytes: client.queue_max_size, maxFrames: outbox.max_messages },
+    staleCloseDelayMs: client.stale_close_delay,
+    timing: { pingIntervalMs: client.ping_interval, pongTimeoutMs: client.pong_timeout },
+    concurrency: Math.max(1, client.concurrency),
+  };
+}
+
+/** A worker's share of what the host may have; the shares add up to at least the limit. */
+export function admissionLimits(config: Config, workers: number): AdmissionLimits {
+  return {
+    maxConnections: Math.ceil(config.client.connection_limit / workers),
+    connectionsPerSecond: Math.ceil(config.client.connection_rate_limit / workers),
+  };
+}
+
+export function upgradeOptions(config: Config): UpgradeOptions {
+  const { client, websocket } = config;
+  return {
+    path: websocket.disabled ? undefined : websocket.handler_prefix,
+    maxMessageBytes: websocket.message_size_limit,
+    closeTimeoutMs: websocket.write_timeout,
+    keptHeaders: client.user_id_http_header === '' ? [] : [client.user_id_http_header.toLowerCase()],
+  };
+}
+
+export function logLevel(config: Config): LogLevel {
+  return config.log.level === 'none' ? 'silent' : config.log.level;
+}

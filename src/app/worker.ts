@@ -1,0 +1,276 @@
+// Composition root of a worker process: makes everything, ties it together, and takes it down again.
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { ApiKeyCheck } from '../auth/api-key.ts';
+import { JwksKeys } from '../auth/jwks.ts';
+import { OriginPolicy } from '../auth/origins.ts';
+import type { TokenConfig } from '../auth/token-config.ts';
+import { TokenVerifier } from '../auth/token-verifier.ts';
+import { createServerApi } from '../api/server-api.ts';
+import { serveAssignedConnections } from '../cluster/assigned-connections.ts';
+import { WorkerLink } from '../cluster/worker-link.ts';
+import { CommandDispatcher } from '../commands/dispatcher.ts';
+import type { Config } from '../config/schema.ts';
+import type { ConnectionShared } from '../connection/connection.ts';
+import { Flusher } from '../connection/flusher.ts';
+import type { BrokerListener } from '../engine/broker.ts';
+import { MemoryEngineClient } from '../engine/memory/engine-client.ts';
+import { Admission } from '../gateway/admission.ts';
+import { ConnectionDrain } from '../gateway/connection-drain.ts';
+import { EngineProbe } from '../gateway/engine-probe.ts';
+import { type HealthCheck, healthRoutes } from '../gateway/health.ts';
+import { createHttpServers, type RouteGroup } from '../gateway/http-server.ts';
+import { metricsRoute } from '../gateway/metrics-route.ts';
+import { OpenConnections } from '../gateway/open-connections.ts';
+import { UpgradeHandler } from '../gateway/upgrade.ts';
+import { websocketHint } from '../gateway/websocket-hint.ts';
+import { ControlHandlers } from '../hub/control-handlers.ts';
+import { Hub } from '../hub/hub.ts';
+import { isReplyError, Namespaces } from '../hub/namespaces.ts';
+import { PositionChecker } from '../hub/position-checker.ts';
+import { createLogger, type Logger } from '../observe/logger.ts';
+import { Metrics } from '../observe/metrics.ts';
+import { ProcessReadings } from '../observe/process-readings.ts';
+import { jsonCodec } from '../protocol/json-codec.ts';
+import { protobufCodec } from '../protocol/protobuf-codec.ts';
+import { type Clock, systemClock } from '../util/clock.ts';
+import { DeadlineWheel } from '../util/deadline-wheel.ts';
+import { readVersion } from '../util/version.ts';
+import { channelSettings } from './channel-options.ts';
+import { tokenVerifierConfig } from './token-config.ts';
+import { exposeFigures } from './worker-metrics.ts';
+import {
+  admissionLimits,
+  commandSettings,
+  connectionLimits,
+  logLevel,
+  upgradeOptions,
+} from './worker-settings.ts';
+
+const SURVEY_TIMEOUT_MS = 1000;
+const MAX_API_BODY_BYTES = 16 * 1024 * 1024;
+
+export async function runWorker(): Promise<void> {
+  const link = await WorkerLink.open();
+  const { slot, slots } = link.start;
+  // The primary has validated it with the same schema that names this type.
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion
+  const config = link.start.config as Config;
+  const log = createLogger({ level: logLevel(config), role: 'worker', slot });
+  const clock = systemClock;
+  const version = readVersion();
+  const node = randomBytes(12).toString('hex');
+  const metrics = new Metrics(node);
+  const readings = new ProcessReadings({ metrics, worker: String(slot), version });
+
+  const wheel = new DeadlineWheel({
+    clock,
+    onStall: (stalledMs) => log.warn({ stalled_ms: Math.round(stalledMs) }, 'event loop was stalled'),
+  });
+  const flusher = new Flusher();
+  const codecs = { json: jsonCodec, protobuf: protobufCodec };
+  const { naming, withoutNamespace, namespaces: byName } = channelSettings(config.channel);
+  const namespaces = new Namespaces(naming, withoutNamespace, byName);
+
+  // The engine needs its listener before there is a hub; it calls nobody before `connect`.
+  const listener: BrokerListener = {
+    onPublication: (channel, publication, epoch, previous) =>
+      inbound.onPublication(channel, publication, epoch, previous),
+    onJoin: (channel, info) => inbound.onJoin(channel, info),
+    onLeave: (channel, info) => inbound.onLeave(channel, info),
+    onInterruption: () => inbound.onInterruption(),
+  };
+  const engine = new MemoryEngineClient({
+    clock,
+    random: Math.random,
+    path: link.start.engineSocketPath,
+    node,
+    listener,
+    logger: log,
+  });
+  const { broker, presence, nodes } = engine;
+  const hub = new Hub({
+    broker,
+    presence,
+    codecs,
+    flusher,
+    counters: metrics.hot,
+    nowMs: () => clock.monotonicMs(),
+    observeDelivery: (publishedAtWallMs) =>
+      metrics.hot.deliveryLatency.observe((clock.wallMs() - publishedAtWallMs) / 1000),
+    onDropped: (reason, publications) => {
+      metrics.hot.dropped.cell(reason).value += publications;
+    },
+    onCleanUpFailure: (error) => log.debug({ err: error }, 'engine missed a leaving subscriber'),
+  });
+  await connectEngine(engine, link);
+  const probe = new EngineProbe({ broker, clock, node, roundTrips: metrics.hot.engineSeconds.of('probe') });
+  const inbound = probe.intercept(hub);
+  const positions = new PositionChecker({
+    hub,
+    broker,
+    checkDelayMs: config.client.channel_position_check_delay,
+    historyMetaTtlMs: (channel) => {
+      const resolved = namespaces.resolve(channel);
+      return isReplyError(resolved) ? config.channel.history_meta_ttl : resolved.options.historyMetaTtlMs;
+    },
+    nowMs: () => clock.monotonicMs(),
+  });
+
+  const jwks = jwksOf(config, clock, log);
+  const verifier = new TokenVerifier(
+    { clock, connectionKeys: jwks.connection, subscriptionKeys: jwks.subscription },
+    tokenVerifierConfig(config.client),
+  );
+  const settings = commandSettings(config);
+  const dispatcher = new CommandDispatcher({
+    hub,
+    broker,
+    presence,
+    namespaces,
+    verifier,
+    clock,
+    wheel,
+    log,
+    counters: metrics.hot,
+    settings,
+    node,
+    version: `holdfast ${version}`,
+    random: Math.random,
+  });
+  const open = new OpenConnections(dispatcher, link);
+  const shared: ConnectionShared = {
+    ...connectionLimits(config),
+    owner: open,
+    wheel,
+    flusher,
+    codecs,
+    outboxCounters: { sums: metrics.hot, dropped: metrics.hot.dropped.cell('connection_closed') },
+  };
+  const admission = new Admission(
+    { nowMs: () => clock.monotonicMs(), openConnections: () => open.size, isDraining: () => link.draining },
+    admissionLimits(config, slots),
+  );
+  const upgrades = new UpgradeHandler(
+    {
+      shared,
+      admission,
+      origins: new OriginPolicy(config.client.allowed_origins),
+      counters: metrics.hot,
+      clock,
+      onOpened: (connection) => open.add(connection),
+    },
+    upgradeOptions(config),
+  );
+  exposeFigures({ metrics, hub, slot, openConnections: () => open.size });
+  new ControlHandlers({ hub, bus: nodes, clock, node, name: `${hostname()}-${slot}`, version }).register();
+
+  const groups: RouteGroup[] = [websocketHint(config.websocket.handler_prefix)];
+  if (config.health.enabled) {
+    const draining: HealthCheck = {
+      name: 'draining',
+      check: () => ({ ok: !link.draining, detail: link.draining ? 'this host is leaving' : 'no' }),
+    };
+    const room: HealthCheck = {
+      name: 'room',
+      check: () => ({ ok: admission.hasRoom, detail: `${open.size} connections on this worker` }),
+    };
+    const { handler_prefix: livePath, ready_handler_prefix: readyPath } = config.health;
+    groups.push(healthRoutes({ version, live: [], ready: [draining, probe, room], livePath, readyPath }));
+  }
+  link.answer('metrics', () => metrics.snapshot());
+  if (config.prometheus.enabled) {
+    const collect = async (): Promise<readonly unknown[]> =>
+      (await link.collect('metrics')).flatMap(({ value }) => value);
+    groups.push(metricsRoute({ path: config.prometheus.handler_prefix, collect }));
+  }
+  if (!config.http_api.disabled) {
+    const { key, insecure, handler_prefix: prefix, error_mode: errorMode } = config.http_api;
+    const api = createServerApi(
+      {
+        broker,
+        presence,
+        bus: nodes,
+        namespaces,
+        rpc: new Map(),
+        surveyTimeoutMs: SURVEY_TIMEOUT_MS,
+        keys: new ApiKeyCheck({ key, insecure }),
+        logger: log,
+        calls: metrics.hot.apiCalls,
+      },
+      { prefix, errorMode, maxBodyBytes: MAX_API_BODY_BYTES, version },
+    );
+    groups.push(api);
+  }
+  const { internal_port: internalPort, internal_address: internalAddress } = config.http_server;
+  const servers = await createHttpServers({
+    groups,
+    internal: internalPort === null ? undefined : { host: internalAddress, port: internalPort },
+    logger: log,
+  });
+  upgrades.attach(servers.publicServer);
+  serveAssignedConnections(servers.publicServer, link);
+
+  const end = async (): Promise<void> => {
+    drain.close();
+    positions.close();
+    hub.interests.close();
+    wheel.close();
+    await Promise.allSettled([
+      servers.close(),
+      probe.close(),
+      jwks.connection?.close(),
+      jwks.subscription?.close(),
+    ]);
+    await engine.close();
+    readings.close();
+    link.close();
+  };
+  const drain = new ConnectionDrain({
+    connections: open,
+    nowMs: () => clock.monotonicMs(),
+    onProgress: (remaining) => link.reportDraining(remaining),
+    onDone: () => void end(),
+  });
+  link.onDrain(({ durationMs }) => drain.start(durationMs));
+  link.onHurry(() => drain.start(0));
+  link.onStop(() => drain.start(0));
+  link.onOrphaned(() => drain.start(0));
+
+  wheel.start();
+  positions.start();
+  hub.interests.start();
+  link.ready();
+}
+
+/** A worker without its engine serves nobody: it says so and ends, and its slot tries again. */
+async function connectEngine(engine: MemoryEngineClient, link: WorkerLink): Promise<void> {
+  try {
+    await engine.connect();
+  } catch (error) {
+    link.fail(error instanceof Error ? error.message : String(error));
+    throw error;
+  }
+}
+
+function jwksOf(
+  config: Config,
+  clock: Clock,
+  log: Logger,
+): { readonly connection: JwksKeys | undefined; readonly subscription: JwksKeys | undefined } {
+  const observer = {
+    jwksFetched: (facts: object) => log.debug(facts, 'token keys fetched'),
+    jwksFailed: (facts: object) => log.warn(facts, 'token keys could not be fetched'),
+  };
+  const keysOf = (token: TokenConfig): JwksKeys | undefined => {
+    if (token.jwksPublicEndpoint === '') return undefined;
+    const keys = new JwksKeys({ clock, observer }, token);
+    void keys.warmUp();
+    return keys;
+  };
+  const { connection, subscription } = tokenVerifierConfig(config.client);
+  return {
+    connection: keysOf(connection),
+    subscription: subscription === undefined ? undefined : keysOf(subscription),
+  };
+}

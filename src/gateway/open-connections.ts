@@ -1,0 +1,70 @@
+// Every connection of this worker from the handshake on, whether its client has said who it is or not.
+import type { Connection, ConnectionOwner } from '../connection/connection.ts';
+import type { CloseCause } from '../protocol/close-causes.ts';
+import type { Command } from '../protocol/commands.ts';
+
+/** How sids in URLs lead other connections to this worker. */
+export interface SidBinding {
+  bindSid(sid: string): void;
+  unbindSid(sid: string): void;
+}
+
+/** Stands before the owner that carries out commands, so that no end of a connection passes it by. */
+export class OpenConnections implements ConnectionOwner {
+  readonly #next: ConnectionOwner;
+  readonly #binding: SidBinding;
+  readonly #open = new Set<Connection>();
+  /** Connections by sid: the binding ends with the last of them. */
+  readonly #sids = new Map<string, number>();
+
+  constructor(next: ConnectionOwner, binding: SidBinding) {
+    this.#next = next;
+    this.#binding = binding;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  all(): Connection[] {
+    return [...this.#open];
+  }
+
+  add(connection: Connection): void {
+    this.#open.add(connection);
+    const { sid } = connection.session;
+    if (sid === '') return;
+    const count = this.#sids.get(sid) ?? 0;
+    this.#sids.set(sid, count + 1);
+    if (count === 0) this.#binding.bindSid(sid);
+  }
+
+  onCommand(connection: Connection, command: Command): void | Promise<void> {
+    return this.#next.onCommand(connection, command);
+  }
+
+  onExpire(connection: Connection): void {
+    this.#next.onExpire(connection);
+  }
+
+  onSubscriptionDeadline(connection: Connection): void {
+    this.#next.onSubscriptionDeadline(connection);
+  }
+
+  onClosed(connection: Connection, cause: CloseCause): void {
+    this.#open.delete(connection);
+    this.#release(connection.session.sid);
+    this.#next.onClosed(connection, cause);
+  }
+
+  #release(sid: string): void {
+    const count = this.#sids.get(sid);
+    if (count === undefined) return;
+    if (count > 1) {
+      this.#sids.set(sid, count - 1);
+      return;
+    }
+    this.#sids.delete(sid);
+    this.#binding.unbindSid(sid);
+  }
+}
