@@ -17,7 +17,7 @@ type Listener = ((event: object) => void) | null;
 export function codecPeer(
   codec: Codec,
   encoding: 'json' | 'protobuf',
-  answer: (command: Command) => readonly Buffer[],
+  answer: (command: Command) => readonly (Buffer | undefined)[],
 ): CodecPeer {
   const commands: Command[] = [];
   const sockets: CodecSocket[] = [];
@@ -44,7 +44,7 @@ export function codecPeer(
       const decoded = codec.decode(typeof data === 'string' ? Buffer.from(data) : Buffer.from(data));
       commands.push(...decoded);
       for (const command of decoded) {
-        const replies = answer(command);
+        const replies = answer(command).filter((reply) => reply !== undefined);
         if (replies.length > 0) queueMicrotask(() => send(...replies));
       }
     }

@@ -111,7 +111,7 @@ function answer(command: Command): readonly (Buffer | undefined)[] {
 }
 
 function setUp() {
-  const peer = codecPeer(protobufCodec, 'protobuf', (command) => answer(command).map(must));
+  const peer = codecPeer(protobufCodec, 'protobuf', answer);
   const client = new Centrifuge('ws://none', {
     websocket: peer.websocket,
     token: 'the token',
