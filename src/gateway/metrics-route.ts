@@ -6,7 +6,7 @@ import type { RouteGroup } from './http-server.ts';
 
 export interface MetricsRouteOptions {
   readonly path: string;
-  /** Snapshots of all processes of the host, archive of the dead included; late ones are left out. */
+  /** What the processes of the host answered; late ones are left out. */
   collect(): Promise<readonly unknown[]>;
 }
 

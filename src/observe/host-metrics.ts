@@ -3,59 +3,65 @@ import { AggregatorRegistry } from 'prom-client';
 import { METRIC_PREFIX } from './metric-table.ts';
 import type { Family, FamilyValue, MetricsSnapshot } from './metrics.ts';
 
+/** Stands in for a worker that may not answer: its counters as it last told them, void next to a fresh snapshot of it. */
+interface StandIn extends MetricsSnapshot {
+  readonly standIn: true;
+}
+
+const MAX_REMEMBERED_DEAD = 1000;
+
 /**
  * Kept by the primary, so that counters of the host never go backwards: a scraper would take that for a restart and
- * report everything counted so far as a sudden burst. It remembers what each worker said last, and goes on adding it
- * when the worker does not answer in time or is gone.
+ * report everything counted so far as a sudden burst. It remembers what each worker said last, for when the worker does
+ * not answer in time or is gone.
  */
 export class MetricsArchive {
   readonly #last = new Map<string, MetricsSnapshot>();
-  readonly #gone = new Set<string>();
+  readonly #dead = new Set<string>();
   #retired = new Map<string, Family>();
 
-  /** What one worker said: its answer to a collection, or its last words. Answers of the dead that come late are void. */
-  record(snapshot: MetricsSnapshot): void {
-    if (!this.#gone.has(snapshot.instance)) this.#last.set(snapshot.instance, snapshot);
+  /** Takes any answer of a worker and keeps it when it is a snapshot. One that comes after its sender's death is void. */
+  record(answer: unknown): void {
+    if (isSnapshot(answer) && !this.#dead.has(answer.instance)) this.#last.set(answer.instance, answer);
   }
 
   /** The worker is dead: its counters stay, its gauges go. */
   retire(pid: number): void {
     for (const snapshot of [...this.#last.values()].filter((each) => each.pid === pid)) {
       this.#last.delete(snapshot.instance);
-      this.#gone.add(snapshot.instance);
+      this.#dead.add(snapshot.instance);
       this.#retired = addCounters(this.#retired, snapshot.families);
+    }
+    for (const oldest of this.#dead) {
+      if (this.#dead.size <= MAX_REMEMBERED_DEAD) break;
+      this.#dead.delete(oldest);
     }
   }
 
-  /**
-   * Takes what workers answered and returns what the page must add up: these answers, the counters of workers that
-   * owe one, and those of the dead.
-   */
-  complete(answers: readonly unknown[]): MetricsSnapshot[] {
-    const fresh = answers.filter(isSnapshot).filter((each) => !this.#gone.has(each.instance));
-    const answered = new Set(fresh.map((each) => each.instance));
-    for (const snapshot of fresh) this.record(snapshot);
-    const silent = [...this.#last.values()].filter((each) => !answered.has(each.instance));
-    const kept = silent.map((each) => ({ ...each, families: each.families.filter(isCumulative) }));
-    const archive = {
-      instance: 'archive',
-      pid: 0,
-      families: [
-        ...this.#retired.values(),
-        sourcesFamily([
-          ['answered', fresh.length],
-          ['missing', silent.length],
-        ]),
-      ],
-    };
-    return [...fresh, ...kept, archive];
+  /** What the primary answers when the host is asked for its metrics. */
+  answer(own: MetricsSnapshot): MetricsSnapshot[] {
+    const standIns = Array.from(this.#last.values(), (snapshot): StandIn => ({
+      ...snapshot,
+      standIn: true,
+      families: snapshot.families.filter(isCumulative),
+    }));
+    const dead = { instance: 'retired', pid: 0, families: [...this.#retired.values()] };
+    return [own, ...standIns, dead];
   }
 }
 
-/** The Prometheus text of all these snapshots together; what is no snapshot is left out. */
-export async function hostPage(snapshots: readonly unknown[]): Promise<string> {
-  const families = snapshots.filter(isSnapshot).map((each) => each.families);
-  return AggregatorRegistry.aggregate([...families]).metrics();
+/** The Prometheus text of what all processes of the host answered; what is no snapshot is left out. */
+export async function hostPage(answers: readonly unknown[]): Promise<string> {
+  const snapshots = answers.flat().filter(isSnapshot);
+  const fresh = snapshots.filter((each) => !isStandIn(each));
+  const instances = new Set(fresh.map((each) => each.instance));
+  const missing = snapshots.filter((each) => isStandIn(each) && !instances.has(each.instance));
+  const sources = sourcesFamily([
+    ['answered', fresh.filter((each) => each.pid !== 0).length],
+    ['missing', missing.length],
+  ]);
+  const families = [...fresh, ...missing].map((each) => each.families);
+  return AggregatorRegistry.aggregate([...families, [sources]]).metrics();
 }
 
 function sourcesFamily(values: ReadonlyArray<readonly [state: string, value: number]>): Family {
@@ -66,6 +72,10 @@ function sourcesFamily(values: ReadonlyArray<readonly [state: string, value: num
     aggregator: 'sum',
     values: values.map(([state, value]) => ({ labels: { state }, value })),
   };
+}
+
+function isStandIn(snapshot: MetricsSnapshot): boolean {
+  return 'standIn' in snapshot;
 }
 
 function isCumulative(family: Family): boolean {
@@ -95,6 +105,7 @@ function isSnapshot(value: unknown): value is MetricsSnapshot {
     typeof value === 'object' &&
     value !== null &&
     'instance' in value &&
+    'pid' in value &&
     'families' in value &&
     Array.isArray(value.families)
   );
