@@ -2,10 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { ApiKeyCheck } from '../auth/api-key.ts';
-import { JwksKeys } from '../auth/jwks.ts';
 import { OriginPolicy } from '../auth/origins.ts';
-import type { TokenConfig } from '../auth/token-config.ts';
-import { TokenVerifier } from '../auth/token-verifier.ts';
 import { createServerApi } from '../api/server-api.ts';
 import { serveAssignedConnections } from '../cluster/assigned-connections.ts';
 import { WorkerLink } from '../cluster/worker-link.ts';
@@ -28,16 +25,16 @@ import { ControlHandlers } from '../hub/control-handlers.ts';
 import { Hub } from '../hub/hub.ts';
 import { isReplyError, Namespaces } from '../hub/namespaces.ts';
 import { PositionChecker } from '../hub/position-checker.ts';
-import { createLogger, type Logger } from '../observe/logger.ts';
+import { createLogger } from '../observe/logger.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { ProcessReadings } from '../observe/process-readings.ts';
 import { jsonCodec } from '../protocol/json-codec.ts';
 import { protobufCodec } from '../protocol/protobuf-codec.ts';
-import { type Clock, systemClock } from '../util/clock.ts';
+import { systemClock } from '../util/clock.ts';
 import { DeadlineWheel } from '../util/deadline-wheel.ts';
 import { readVersion } from '../util/version.ts';
 import { channelSettings } from './channel-options.ts';
-import { tokenVerifierConfig } from './token-config.ts';
+import { openTokenVerifier } from './token-verifier.ts';
 import { exposeFigures } from './worker-metrics.ts';
 import {
   admissionLimits,
@@ -117,18 +114,24 @@ export async function runWorker(): Promise<void> {
     nowMs: () => clock.monotonicMs(),
   });
 
-  const jwks = jwksOf(config, clock, log);
-  const verifier = new TokenVerifier(
-    { clock, connectionKeys: jwks.connection, subscriptionKeys: jwks.subscription },
-    tokenVerifierConfig(config.client),
+  const tokens = openTokenVerifier(
+    {
+      clock,
+      observer: {
+        jwksFetched: (facts) => log.debug(facts, 'token keys fetched'),
+        jwksFailed: (facts) => log.warn(facts, 'token keys could not be fetched'),
+      },
+    },
+    config.client,
   );
+  void tokens.warmUp();
   const settings = commandSettings(config);
   const dispatcher = new CommandDispatcher({
     hub,
     broker,
     presence,
     namespaces,
-    verifier,
+    verifier: tokens.verifier,
     clock,
     wheel,
     log,
@@ -216,12 +219,7 @@ export async function runWorker(): Promise<void> {
     positions.close();
     hub.interests.close();
     wheel.close();
-    await Promise.allSettled([
-      servers.close(),
-      probe.close(),
-      jwks.connection?.close(),
-      jwks.subscription?.close(),
-    ]);
+    await Promise.allSettled([servers.close(), probe.close(), tokens.close()]);
     await engine.close();
     readings.close();
     link.close();
@@ -251,26 +249,4 @@ async function connectEngine(engine: MemoryEngineClient, link: WorkerLink): Prom
     link.fail(error instanceof Error ? error.message : String(error));
     throw error;
   }
-}
-
-function jwksOf(
-  config: Config,
-  clock: Clock,
-  log: Logger,
-): { readonly connection: JwksKeys | undefined; readonly subscription: JwksKeys | undefined } {
-  const observer = {
-    jwksFetched: (facts: object) => log.debug(facts, 'token keys fetched'),
-    jwksFailed: (facts: object) => log.warn(facts, 'token keys could not be fetched'),
-  };
-  const keysOf = (token: TokenConfig): JwksKeys | undefined => {
-    if (token.jwksPublicEndpoint === '') return undefined;
-    const keys = new JwksKeys({ clock, observer }, token);
-    void keys.warmUp();
-    return keys;
-  };
-  const { connection, subscription } = tokenVerifierConfig(config.client);
-  return {
-    connection: keysOf(connection),
-    subscription: subscription === undefined ? undefined : keysOf(subscription),
-  };
 }
