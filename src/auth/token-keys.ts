@@ -97,5 +97,17 @@ function publicKey(pem: string, type: 'rsa' | 'ec', option: string): KeyObject |
       `client token option ${option} holds a key of type ${key.asymmetricKeyType ?? 'unknown'}, needed: ${type}`,
     );
   }
+  // The library refuses these at every token, as if the signature were wrong: better said once, at the start.
+  const { modulusLength, namedCurve } = key.asymmetricKeyDetails ?? {};
+  if (type === 'rsa' && (modulusLength ?? 0) < MIN_RSA_BITS) {
+    throw new ConfigError(`client token option ${option} is too short: needed are ${MIN_RSA_BITS} bits`);
+  }
+  if (type === 'ec' && !CURVES.includes(namedCurve ?? '')) {
+    throw new ConfigError(`client token option ${option} is on a curve that tokens do not use`);
+  }
   return key;
 }
+
+const MIN_RSA_BITS = 2048;
+/** P-256, P-384 and P-521 as OpenSSL names them. */
+const CURVES = ['prime256v1', 'secp384r1', 'secp521r1'];

@@ -269,6 +269,10 @@ t.test('RSA and ECDSA keys', async (t) => {
   }
   t.throws(() => setUp({ ecdsaPublicKey: rsaPem }), ConfigError, 'a key of another type');
   t.throws(() => setUp({ rsaPublicKey: 'no pem' }), ConfigError);
+  const short = generateKeyPairSync('rsa', { modulusLength: 1024 });
+  t.throws(() => setUp({ rsaPublicKey: pem(short.publicKey) }), ConfigError, 'would never verify anything');
+  const otherCurve = generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
+  t.throws(() => setUp({ ecdsaPublicKey: pem(otherCurve.publicKey) }), ConfigError);
 });
 
 t.test('no key configured', async (t) => {
