@@ -54,12 +54,8 @@ export function markdown(outcome: Outcome, plotFile: string): string {
     ...(warnings.length === 0 ? [] : ['Doubts:', warnings.join('\n')]),
     '## Method',
     outcome.method,
-    `Each server is started anew for each measurement; ${rounds} rounds, in each of them all servers one after the other; ratios are medians of the ratios of one ` +
-      'round. CPU time is user and system time of all processes of a server, from the kernel, over the measured window; latency is from the ' +
-      'publishing client’s write to the read at the subscriber, on one monotonic clock. Messages enter through a publishing WebSocket client everywhere' +
-      (outcome.acknowledge
-        ? ', and every server acknowledges them.'
-        : '; Holdfast acknowledges each one, as its protocol asks, the others do not.'),
+    `Each server is started anew for each measurement, as processes of its own; ${rounds} round(s), in each of them all servers one after ` +
+      'the other. Ratios are medians of the ratios of one round. CPU time is user and system time of all processes of a server, as the kernel accounts it.',
     '## Machine',
     `${machine.cores} × ${machine.cpu}, ${machine.memoryGb} GB, ${machine.kernel}, Node ${machine.node}, ` +
       `${machine.descriptorsPerProcess} descriptors a process, load ${machine.loadAverage.toFixed(2)} at the start; everything on loopback. ` +

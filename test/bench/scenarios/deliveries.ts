@@ -41,13 +41,17 @@ function plan(scale: Scale, loads: readonly Load[]): DeliveryPlan {
   };
 }
 
-function describe({ loads, durationMs }: DeliveryPlan): string {
+function describe({ loads, durationMs }: DeliveryPlan, acknowledge: boolean): string {
   const parts = loads.map(
     (load) =>
       `${load.channels} channel(s) with ${load.subscribers} subscribers in all, ${load.perSecond} publications a second ` +
       `of ${load.sizeBytes} bytes${load.burst > 1 ? ` in bursts of ${load.burst}` : ''} from ${load.publishers} publishing client(s)`,
   );
-  return `${parts.join('; beside it ')}; measured for ${durationMs / 1000} s after a warm-up, until the last delivery.`;
+  return (
+    `${parts.join('; beside it ')}; measured for ${durationMs / 1000} s after a warm-up, until the last delivery. ` +
+    'Latency is from the publishing client’s write to the read at the subscriber, on one monotonic clock. Messages enter through ' +
+    `publishing WebSocket clients everywhere; ${acknowledge ? 'every server acknowledges them.' : 'Holdfast acknowledges each, as its protocol asks; the others do not.'}`
+  );
 }
 
 export const fanout: Scenario = {
@@ -62,7 +66,7 @@ export const fanout: Scenario = {
     { figure: 'cpuUs', of: 'holdfast', against: { subject: 'bare' }, atMost: 1.1 },
     { figure: 'cpuUs', of: 'holdfast', against: { subject: 'socket.io' }, atMost: 0.75 },
   ],
-  method: (scale) => describe(plan(scale, [ONE_CHANNEL])),
+  method: (scale) => describe(plan(scale, [ONE_CHANNEL]), scale.acknowledge),
   measure: async (subject, run) => (await measureDelivery(subject, run, plan(run, [ONE_CHANNEL]))).sample,
 };
 
@@ -77,7 +81,7 @@ export const burst: Scenario = {
   figures: FIGURES,
   plotted: 'cpuUs',
   goals: [{ figure: 'cpuUs', of: 'holdfast', against: { subject: 'bare' }, atMost: 0.35 }],
-  method: (scale) => describe(plan(scale, [BURSTS])),
+  method: (scale) => describe(plan(scale, [BURSTS]), scale.acknowledge),
   measure: async (subject, run) => (await measureDelivery(subject, run, plan(run, [BURSTS]))).sample,
 };
 
@@ -102,7 +106,7 @@ export const channels: Scenario = {
     { figure: 'cpuUs', of: 'holdfast', against: { subject: 'bare' }, atMost: 1.25 },
     { figure: 'cpuUs', of: 'holdfast ×2', against: { subject: 'socket.io ×2' }, atMost: 0.65 },
   ],
-  method: (scale) => describe(plan(scale, [SMALL_CHANNELS])),
+  method: (scale) => describe(plan(scale, [SMALL_CHANNELS]), scale.acknowledge),
   measure: async (subject, run) => (await measureDelivery(subject, run, plan(run, [SMALL_CHANNELS]))).sample,
 };
 
@@ -135,7 +139,7 @@ export const mixed: Scenario = {
   plotted: 'smallP99Ms',
   goals: [{ figure: 'smallP99Ms', of: 'holdfast', atMost: 5 }],
   method: (scale) =>
-    `${describe(plan(scale, [ONE_CHANNEL, BESIDE]))} The small channels have a generator process of their own, and their ` +
+    `${describe(plan(scale, [ONE_CHANNEL, BESIDE]), scale.acknowledge)} The small channels have a generator process of their own, and their ` +
     'publications come at uneven times.',
   async measure(subject, run) {
     const { byLoad, sample } = await measureDelivery(subject, run, plan(run, [ONE_CHANNEL, BESIDE]));
