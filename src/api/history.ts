@@ -36,7 +36,7 @@ export function historyMethods(deps: HistoryDeps): ApiMethod[] {
       result: z.object({
         publications: z.array(
           z.object({
-            data: z.unknown(),
+            data: z.unknown().optional(),
             b64data: z.string().optional(),
             info: clientInfoResult.optional(),
             offset: z.int(),

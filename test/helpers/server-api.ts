@@ -1,6 +1,6 @@
 // The server API over real HTTP, on the embedded engine.
-import { randomUUID } from 'node:crypto';
 import type { RpcHandler } from '../../src/api/rpc.ts';
+import { apiMethods } from '../../src/api/methods.ts';
 import { createServerApi } from '../../src/api/server-api.ts';
 import { channelSettings } from '../../src/app/channel-options.ts';
 import { ApiKeyCheck } from '../../src/auth/api-key.ts';
@@ -54,17 +54,21 @@ export async function serverApi(
     role: 'worker',
     destination: { write: (line) => void lines.push(line) },
   });
+  const deps = {
+    broker: client.broker,
+    presence: client.presence,
+    bus: client.nodes,
+    namespaces: new Namespaces(settings.naming, settings.withoutNamespace, settings.namespaces),
+    rpc: options.rpc ?? new Map<string, RpcHandler>(),
+    surveyTimeoutMs: 1_000,
+    logger,
+  };
+  const documented = apiMethods({ ...deps, onInternalError: () => undefined });
   const api = createServerApi(
     {
-      broker: client.broker,
-      presence: client.presence,
-      bus: client.nodes,
-      namespaces: new Namespaces(settings.naming, settings.withoutNamespace, settings.namespaces),
-      rpc: options.rpc ?? new Map(),
-      surveyTimeoutMs: 1_000,
+      ...deps,
       keys: new ApiKeyCheck({ key: options.key ?? API_KEY, insecure: options.insecure ?? false }),
       calls: hot.apiCalls,
-      logger,
     },
     { prefix: '/api', errorMode: options.errorMode ?? '', maxBodyBytes: 1_000_000, version: '1.2.3' },
   );
@@ -89,14 +93,14 @@ export async function serverApi(
         body: typeof body === 'string' ? body : JSON.stringify(body),
       });
       const text = await response.text();
-      return { status: response.status, text, json: parsed(text) };
+      const json = parsed(text);
+      // Every result must have the shape that the OpenAPI document gives it.
+      const members = Object(json);
+      const result: unknown = method === 'batch' && members.error === undefined ? json : members.result;
+      if (response.status === 200 && result !== undefined) documented.get(method)?.result.parse(result);
+      return { status: response.status, text, json };
     },
   };
-}
-
-/** Names that no other test of the process uses. */
-export function uniqueName(prefix: string): string {
-  return `${prefix}${randomUUID()}`;
 }
 
 function parsed(text: string): unknown {
