@@ -64,6 +64,7 @@ function stdout(pretty: boolean): DestinationStream {
     colorize: process.stdout.isTTY,
     translateTime: 'SYS:HH:MM:ss.l',
     ignore: 'pid,hostname',
+    singleLine: true,
     sync: true,
   });
 }
