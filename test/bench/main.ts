@@ -28,6 +28,7 @@ options
   --ack              the other servers acknowledge each publication too, as Holdfast does
   --out DIR          where results go (default test/bench/results)
   --no-write         writes no results
+  --profile DIR      CPU profiles of the server processes (of those that end in order: Holdfast); slows them down
   --strict           a missed goal fails too
   --help             this text
 
@@ -44,6 +45,7 @@ const { values, positionals } = parseArgs({
     ack: { type: 'boolean', default: false },
     out: { type: 'string', default: 'test/bench/results' },
     'no-write': { type: 'boolean', default: false },
+    profile: { type: 'string' },
     strict: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -83,11 +85,16 @@ function summary(scenario: Scenario, sample: Sample): string {
     .join(', ');
 }
 
-async function runScenario(scenario: Scenario): Promise<Outcome> {
+/** Undefined when there is nothing to measure. */
+async function runScenario(scenario: Scenario): Promise<Outcome | undefined> {
   const subjects = scenario.subjects.filter(
     ({ name }) =>
       (wanted?.includes(name) ?? true) && (!values.smoke || scenario.smokeSubjects.includes(name)),
   );
+  if (subjects.length === 0) {
+    progress.line(`${scenario.name}: none of the chosen servers takes part`);
+    return undefined;
+  }
   if (subjects.some((subject) => subject.dialect === 'holdfast') && !holdfastIsBuilt()) {
     throw new Error('Holdfast is not built (.build/src/main.js): run tsc, or choose others with --servers');
   }
@@ -96,6 +103,7 @@ async function runScenario(scenario: Scenario): Promise<Outcome> {
   const facts = machine();
   const runner = new Runner({
     options,
+    nodeArgs: values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`],
     progress: (text) => {
       progress.now(text);
     },
@@ -133,10 +141,22 @@ function conclude(outcome: Outcome): boolean {
   return isSound(outcome) && !(values.strict && judged.some(({ result }) => result !== 'met'));
 }
 
+async function main(): Promise<boolean> {
+  let sound = true;
+  for (const scenario of chosenScenarios()) {
+    const outcome = await runScenario(scenario);
+    sound = (outcome === undefined || conclude(outcome)) && sound;
+  }
+  progress.line(sound ? 'sound' : 'NOT SOUND: see above');
+  return sound;
+}
+
 if (values.help) process.stdout.write(HELP);
 else {
-  let sound = true;
-  for (const scenario of chosenScenarios()) sound = conclude(await runScenario(scenario)) && sound;
-  progress.line(sound ? 'sound' : 'NOT SOUND: see above');
-  process.exitCode = sound ? 0 : 1;
+  try {
+    process.exitCode = (await main()) ? 0 : 1;
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  }
 }

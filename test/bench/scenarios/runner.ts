@@ -6,6 +6,8 @@ import type { Run, Sample, Scenario } from './scenario.ts';
 
 export interface RunnerDeps {
   readonly options: Pick<Run, 'smoke' | 'acknowledge' | 'durationMs'>;
+  /** For the Node processes of the servers. */
+  readonly nodeArgs: readonly string[];
   readonly progress: (text: string) => void;
   readonly onSample: (subject: Subject, round: number, sample: Sample) => void;
   readonly onFailure: (subject: Subject, round: number, message: string) => void;
@@ -65,7 +67,10 @@ export class Runner {
   }
 
   async #server(subject: Subject): Promise<RunningServer> {
-    const server = await subject.start(this.#deps.options.acknowledge);
+    const server = await subject.start({
+      acknowledge: this.#deps.options.acknowledge,
+      nodeArgs: this.#deps.nodeArgs,
+    });
     this.#servers.push(server);
     return server;
   }

@@ -7,12 +7,18 @@ import { fileURLToPath } from 'node:url';
 import type { DialectName } from '../load/dialects.ts';
 import { RunningServer } from './running.ts';
 
+export interface StartOptions {
+  /** Tell publishers that a publication was taken (Holdfast always does). */
+  readonly acknowledge: boolean;
+  /** For all Node processes of the server. */
+  readonly nodeArgs: readonly string[];
+}
+
 export interface Subject {
   readonly name: string;
   readonly dialect: DialectName;
   readonly workers: number;
-  /** `acknowledge`: tell publishers that a publication was taken (Holdfast always does). */
-  start(acknowledge: boolean): Promise<RunningServer>;
+  start(options: StartOptions): Promise<RunningServer>;
 }
 
 const HOLDFAST_PROGRAM = program('../../../src/main.js');
@@ -31,8 +37,9 @@ function ownProgram(name: string, dialect: DialectName, file: string, workers: n
     name,
     dialect,
     workers,
-    async start(acknowledge) {
-      const server = new RunningServer(name, [program(file), String(workers), acknowledge ? 'ack' : '']);
+    async start({ acknowledge, nodeArgs }) {
+      const args = [...nodeArgs, program(file), String(workers), acknowledge ? 'ack' : ''];
+      const server = new RunningServer(name, args);
       return started(server, workers === 1 ? 1 : workers + 1, announcedPort);
     },
   };
@@ -74,14 +81,18 @@ export const holdfast = (workers: number): Subject => {
     name,
     dialect: 'holdfast',
     workers,
-    async start() {
+    async start({ nodeArgs }) {
       const port = await freePort();
       const folder = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
       const file = join(folder, 'config.json');
       writeFileSync(file, JSON.stringify(config(port, workers, folder)));
-      const server = new RunningServer(name, [HOLDFAST_PROGRAM, 'serve', '--config', file], () => {
-        rmSync(folder, { recursive: true, force: true });
-      });
+      const server = new RunningServer(
+        name,
+        [...nodeArgs, HOLDFAST_PROGRAM, 'serve', '--config', file],
+        () => {
+          rmSync(folder, { recursive: true, force: true });
+        },
+      );
       return started(server, workers + 1, async () => ((await isReady(port)) ? port : undefined));
     },
   };
