@@ -45,6 +45,8 @@ const NO_WORKER: Refusal = { status: 503, reason: 'no worker is ready', retryAft
 class Ledger {
   readonly process: WorkerProcess;
   routed = false;
+  /** Has served, and may still answer what is no new client. */
+  leaving = false;
   pausedUntilMs = 0;
   connections = 0;
   readonly #clock: Clock;
@@ -94,6 +96,7 @@ export class ConnectionAssigner implements WorkerObserver {
   /** Oldest first. */
   readonly #held = new Set<Assignment>();
   #timer: NodeJS.Timeout | undefined;
+  #draining = false;
   #closed = false;
 
   constructor(deps: AssignerDeps, policy: AssignPolicy) {
@@ -121,6 +124,7 @@ export class ConnectionAssigner implements WorkerObserver {
     const ledger = this.#ledgers.get(process.cluster);
     if (ledger === undefined) return;
     ledger.routed = routed;
+    ledger.leaving = !routed;
     if (routed) this.#assignHeld();
     else this.#reassign(process.takeBack());
   }
@@ -175,11 +179,21 @@ export class ConnectionAssigner implements WorkerObserver {
     else this.#assign(assignment);
   }
 
+  /** The whole host leaves: admission refuses new clients, and workers that leave answer all others. */
+  drain(): void {
+    this.#draining = true;
+    this.#refuseHeld();
+  }
+
   /** Refuses whoever is still held. May be called twice. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#refuseHeld();
+  }
+
+  #refuseHeld(): void {
     for (const assignment of this.#held) this.#refuse(assignment.socket, NO_WORKER);
     this.#held.clear();
   }
@@ -218,7 +232,9 @@ export class ConnectionAssigner implements WorkerObserver {
     }
     const worker = this.#door.choose(undefined);
     const ledger = worker === undefined ? undefined : this.#ledgers.get(worker);
-    return ledger?.routable === true ? ledger : undefined;
+    if (ledger?.routable === true) return ledger;
+    if (!this.#draining) return undefined;
+    return [...this.#ledgers.values()].find(({ leaving, process }) => leaving && process.connected);
   }
 
   #hold(assignment: Assignment): void {

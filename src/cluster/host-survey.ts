@@ -7,6 +7,7 @@ import type { AnswerHandler } from './worker-link.ts';
 const PATIENCE_MS = 1000;
 
 interface Survey {
+  readonly kind: string;
   readonly answers: CollectedAnswer[];
   readonly waitingFor: Set<WorkerProcess>;
   readonly finish: () => void;
@@ -14,6 +15,7 @@ interface Survey {
 
 export class HostSurvey implements WorkerObserver {
   readonly #answers = new Map<string, AnswerHandler>();
+  readonly #listeners = new Map<string, (value: unknown) => void>();
   readonly #workers = new Set<WorkerProcess>();
   readonly #surveys = new Map<number, Survey>();
   #nextId = 1;
@@ -21,6 +23,11 @@ export class HostSurvey implements WorkerObserver {
   /** Registers how the primary itself answers questions of one kind. */
   answer(kind: string, handler: AnswerHandler): void {
     this.#answers.set(kind, handler);
+  }
+
+  /** Hears everything that workers say to questions of this kind, their last words too. */
+  overhear(kind: string, listener: (value: unknown) => void): void {
+    this.#listeners.set(kind, listener);
   }
 
   /** Answers in the order of arrival; workers that are silent for a second or have no handler are left out. */
@@ -38,9 +45,12 @@ export class HostSurvey implements WorkerObserver {
   message(worker: WorkerProcess, message: ToPrimary): void {
     if (message.type === 'collect') {
       void this.#collectFor(worker, message.id, message.kind, message.params);
+    } else if (message.type === 'last-words') {
+      this.#listeners.get(message.kind)?.(message.value);
     } else if (message.type === 'answer') {
       const survey = this.#surveys.get(message.id);
       if (survey?.waitingFor.delete(worker) !== true) return;
+      this.#listeners.get(survey.kind)?.(message.value);
       survey.answers.push({ from: `worker-${worker.slot}`, pid: worker.pid, value: message.value });
       if (survey.waitingFor.size === 0) survey.finish();
     }
@@ -70,7 +80,7 @@ export class HostSurvey implements WorkerObserver {
         resolve(answers);
       };
       const timer = setTimeout(finish, PATIENCE_MS);
-      this.#surveys.set(id, { answers, waitingFor, finish });
+      this.#surveys.set(id, { kind, answers, waitingFor, finish });
       for (const worker of waitingFor) worker.post({ type: 'question', id, kind, params });
     });
   }

@@ -46,7 +46,10 @@ export type ToWorker =
 export type ToPrimary =
   | { readonly type: 'hello'; readonly version: number }
   | { readonly type: 'ready'; readonly addresses: readonly string[] }
-  | { readonly type: 'failed'; readonly reason: string }
+  /** `isConfig`: it will be so at every start, until somebody changes the configuration. */
+  | { readonly type: 'failed'; readonly reason: string; readonly isConfig: boolean }
+  /** An answer that nobody asked for: what a question of this kind would have brought, said before the end. */
+  | { readonly type: 'last-words'; readonly kind: string; readonly value: unknown }
   | { readonly type: 'pong'; readonly id: number; readonly vitals: WorkerVitals }
   /** What became of assigned connections since the last report. */
   | {
@@ -102,7 +105,8 @@ const toWorkerChecks: { readonly [Type in ToWorker['type']]: (message: Fields) =
 const toPrimaryChecks: { readonly [Type in ToPrimary['type']]: (message: Fields) => boolean } = {
   hello: (m) => isCount(m['version']),
   ready: (m) => isStrings(m['addresses']),
-  failed: (m) => typeof m['reason'] === 'string',
+  failed: (m) => typeof m['reason'] === 'string' && typeof m['isConfig'] === 'boolean',
+  'last-words': (m) => typeof m['kind'] === 'string',
   pong: (m) => isCount(m['id']) && isVitals(m['vitals']),
   connections: (m) => isCount(m['closed']) && isStrings(m['boundSids']) && isStrings(m['unboundSids']),
   draining: (m) => isCount(m['remaining']),

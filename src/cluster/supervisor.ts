@@ -37,7 +37,6 @@ interface SupervisorDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  readonly observers: readonly WorkerObserver[];
 }
 
 export interface SupervisorConfig {
@@ -75,11 +74,17 @@ export class Supervisor {
   readonly #deps: SupervisorDeps;
   readonly #config: SupervisorConfig;
   readonly #slots: Slot[] = [];
+  readonly #observers: WorkerObserver[] = [];
   #whenEmpty: (() => void)[] = [];
 
   constructor(deps: SupervisorDeps, config: SupervisorConfig) {
     this.#deps = deps;
     this.#config = config;
+  }
+
+  /** In the order of registration they are told of everything from now on. */
+  observe(...observers: readonly WorkerObserver[]): void {
+    this.#observers.push(...observers);
   }
 
   start(): void {
@@ -145,7 +150,7 @@ export class Supervisor {
   }
 
   #execute(slot: Slot, effect: SlotEffect): void {
-    const { logger, observers } = this.#deps;
+    const { logger } = this.#deps;
     const { process } = slot;
     switch (effect.type) {
       case 'fork':
@@ -168,7 +173,7 @@ export class Supervisor {
       case 'route':
       case 'unroute':
         if (process === undefined) return;
-        for (const observer of observers) observer.routed?.(process, effect.type === 'route');
+        for (const observer of this.#observers) observer.routed?.(process, effect.type === 'route');
         return;
       case 'tell-drain':
         process?.post(
@@ -210,7 +215,7 @@ export class Supervisor {
       gone: (end) => this.#onGone(slot, process, end),
     });
     slot.process = process;
-    for (const observer of this.#deps.observers) observer.forked?.(process);
+    for (const observer of this.#observers) observer.forked?.(process);
   }
 
   #onMessage(slot: Slot, process: WorkerProcess, message: ToPrimary): void {
@@ -223,8 +228,12 @@ export class Supervisor {
       this.#dispatch(slot, { type: 'ready', nowMs: this.#deps.clock.monotonicMs() });
     } else if (message.type === 'failed') {
       slot.lastFailure = message.reason;
+      this.#deps.logger.error(
+        { slot: slot.number, pid: process.pid, reason: message.reason },
+        'worker cannot serve',
+      );
     }
-    for (const observer of this.#deps.observers) observer.message?.(process, message);
+    for (const observer of this.#observers) observer.message?.(process, message);
   }
 
   #greet(slot: Slot, process: WorkerProcess, version: number): void {
@@ -245,7 +254,7 @@ export class Supervisor {
     slot.lastFailure ??= end.signal === null ? `exit code ${end.code}` : `signal ${end.signal}`;
     // The slot first, so that observers see it as it is now: reassigning looks at who is routable.
     this.#exited(slot);
-    for (const observer of this.#deps.observers) observer.gone?.(process, end, slot.lastFailure);
+    for (const observer of this.#observers) observer.gone?.(process, end, slot.lastFailure);
     this.#notifyEmpty();
   }
 

@@ -89,9 +89,17 @@ export class WorkerLink {
     post({ type: 'ready', addresses });
   }
 
-  /** This worker cannot serve; the caller ends the process. */
-  fail(reason: string): void {
-    post({ type: 'failed', reason });
+  /**
+   * This worker cannot serve; the caller ends the process. `isConfig`: no other attempt will do better, so that a gateway
+   * which has never served ends instead of trying.
+   */
+  fail(reason: string, isConfig = false): void {
+    post({ type: 'failed', reason, isConfig });
+  }
+
+  /** Leaves what a question of this kind would be answered with, for the time after the end of this process. */
+  lastWords(kind: string, value: unknown): void {
+    post({ type: 'last-words', kind, value });
   }
 
   /** Close connections in slices over `durationMs`, then end the process. */

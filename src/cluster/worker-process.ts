@@ -25,6 +25,8 @@ export interface Parcel {
 export interface WorkerEnd {
   readonly code: number | null;
   readonly signal: string | null;
+  /** It had been asked to leave. */
+  readonly expected: boolean;
   /** What had not reached it: nobody has touched these connections, another worker may have them. */
   readonly undelivered: readonly Parcel[];
 }
@@ -41,6 +43,7 @@ type Owed = Parcel | 'foreign';
 /** How long the channel of an exited or a mute process may stay open. */
 const CHANNEL_END_LIMIT_MS = 1000;
 const CHANNEL_POLL_MS = 5;
+const LEAVING_MESSAGES: ReadonlySet<ToWorker['type']> = new Set(['drain', 'hurry', 'stop']);
 
 export class WorkerProcess {
   readonly slot: number;
@@ -54,6 +57,7 @@ export class WorkerProcess {
   readonly #owed: Owed[] = [];
   /** Connections of the shared internal port, open in the primary until the worker has told node:cluster it took them. */
   readonly #foreign = new Set<ConnectionHandle>();
+  #askedToLeave = false;
   #gone = false;
 
   constructor(worker: Worker, slot: number, listener: WorkerListener) {
@@ -80,6 +84,7 @@ export class WorkerProcess {
   }
 
   post(message: ToWorker): void {
+    if (LEAVING_MESSAGES.has(message.type)) this.#askedToLeave = true;
     if (this.connected) this.cluster.process.send(message, ignoreSendError);
   }
 
@@ -189,7 +194,7 @@ export class WorkerProcess {
     const undelivered = this.#inFlight === undefined ? this.#waiting : [this.#inFlight, ...this.#waiting];
     this.#inFlight = undefined;
     this.#waiting = [];
-    this.#listener.gone({ code, signal, undelivered });
+    this.#listener.gone({ code, signal, expected: this.#askedToLeave, undelivered });
   }
 }
 

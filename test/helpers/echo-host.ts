@@ -60,7 +60,6 @@ export class EchoHost {
         clock,
         logger,
         random: () => 0,
-        observers: [this.assigner, this.survey, this.heartbeat],
       },
       {
         exec: fileURLToPath(new URL('echo-worker.js', import.meta.url)),
@@ -70,6 +69,7 @@ export class EchoHost {
         facts: { config: options.config ?? {}, engineSocketPath: '' },
       },
     );
+    this.supervisor.observe(this.assigner, this.survey, this.heartbeat);
     this.listener = new PublicListener((socket) => this.heads.accept(socket));
   }
 

@@ -20,11 +20,12 @@ if (config.crashingSlots?.includes(slot) === true) {
   process.exit(3);
 }
 
-const server = createServer({
-  ...(config.requestTimeoutMs === undefined
+const { requestTimeoutMs: requestTimeout } = config;
+const server = createServer(
+  requestTimeout === undefined
     ? {}
-    : { requestTimeout: config.requestTimeoutMs, headersTimeout: 500, connectionsCheckingInterval: 50 }),
-});
+    : { requestTimeout, headersTimeout: 500, connectionsCheckingInterval: 50 },
+);
 
 function facts(url: string, bodyBytes: number): string {
   return JSON.stringify({ slot, pid: process.pid, url, bodyBytes });

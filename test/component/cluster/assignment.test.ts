@@ -139,7 +139,8 @@ t.test('connections wait for the first worker, some in vain', async (t) => {
   const early = await Promise.all(Array.from({ length: 3 }, () => RawSocket.open(t, host.port)));
   for (const socket of early) socket.write(handshake());
   const statuses = await Promise.all(early.map((socket) => socket.status()));
-  t.same(statuses.toSorted(), [101, 101, 503]);
+  t.equal(statuses.filter((status) => status === 101).length, 2);
+  t.equal(statuses.filter((status) => status === 503).length, 1);
   t.same(host.refusals, ['no worker is ready']);
 });
 

@@ -1,0 +1,48 @@
+// Figures of the primary, and of the whole host: keeps what dead workers counted, so that sums never go back.
+import { randomBytes } from 'node:crypto';
+import type { WorkerObserver } from '../cluster/supervisor.ts';
+import type { WorkerEnd, WorkerProcess } from '../cluster/worker-process.ts';
+import { MetricsArchive } from '../observe/host-metrics.ts';
+import { Metrics, type MetricsSnapshot } from '../observe/metrics.ts';
+import { ProcessReadings } from '../observe/process-readings.ts';
+
+export class PrimaryMetrics implements WorkerObserver {
+  readonly #metrics = new Metrics(`primary-${randomBytes(8).toString('hex')}`);
+  readonly #archive = new MetricsArchive();
+  readonly #readings: ProcessReadings;
+
+  constructor(version: string) {
+    this.#readings = new ProcessReadings({ metrics: this.#metrics, worker: 'primary', version });
+  }
+
+  /** A connection that no worker saw. */
+  refused(reason: string): void {
+    this.#metrics.hot.admissionRefusals.cell(reason).value += 1;
+  }
+
+  get refusals(): Readonly<Record<string, number>> {
+    const cells = [...this.#metrics.hot.admissionRefusals.entries()];
+    return Object.fromEntries(cells.map(([[reason], value]) => [reason, value]));
+  }
+
+  /** What the primary answers when the host is asked for its metrics. */
+  answer(): readonly MetricsSnapshot[] {
+    return this.#archive.answer(this.#metrics.snapshot());
+  }
+
+  /** What a worker answered, or left as its last words. */
+  record(answer: unknown): void {
+    this.#archive.record(answer);
+  }
+
+  gone(process: WorkerProcess, end: WorkerEnd): void {
+    this.#archive.retire(process.pid);
+    if (end.expected) return;
+    const reason = end.signal ?? `exit code ${end.code}`;
+    this.#metrics.hot.workerRestarts.cell(reason).value += 1;
+  }
+
+  close(): void {
+    this.#readings.close();
+  }
+}

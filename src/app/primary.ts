@@ -1,0 +1,239 @@
+// Composition root of the primary: engine, control socket, workers, the public port; and all of it down again.
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ConnectionAssigner, defaultAssignPolicy } from '../cluster/connection-assigner.ts';
+import { ControlServer } from '../cluster/control-server.ts';
+import { connectionsAllowed, readDescriptorLimit } from '../cluster/descriptors.ts';
+import { Drain } from '../cluster/drain.ts';
+import { defaultHeadLimits, HeadReader } from '../cluster/head-reader.ts';
+import { defaultHeartbeatPolicy, Heartbeat, isDebugged } from '../cluster/heartbeat.ts';
+import { hostStatus, type HostStatus } from '../cluster/host-status.ts';
+import { HostSurvey } from '../cluster/host-survey.ts';
+import { PublicListener } from '../cluster/public-listener.ts';
+import type { Refusal } from '../cluster/refusal.ts';
+import type { RequestHead } from '../cluster/request-head.ts';
+import { ServiceNotifier } from '../cluster/service-notifier.ts';
+import { StartWatch } from '../cluster/start-watch.ts';
+import { defaultSlotPolicy, Supervisor } from '../cluster/supervisor.ts';
+import { controlSocketPath } from '../config/control-socket.ts';
+import type { Config } from '../config/schema.ts';
+import { MemoryEngineServer } from '../engine/memory/engine-server.ts';
+import type { Logger } from '../observe/logger.ts';
+import { systemClock } from '../util/clock.ts';
+import { ConfigError, HoldfastError } from '../util/errors.ts';
+import { PrimaryMetrics } from './primary-metrics.ts';
+
+export interface PrimaryDeps {
+  readonly logger: Logger;
+  readonly version: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Program that workers run; they know by node:cluster that they are workers. */
+  readonly workerProgram: string;
+}
+
+const LEAVING: Refusal = { status: 503, reason: 'this host is leaving', retryAfterS: 2 };
+const HURRY_MS = 3000;
+
+/** Serves until it is asked to leave; resolves to the exit code. Everything it made is gone by then. */
+export async function runPrimary(config: Config, deps: PrimaryDeps): Promise<number> {
+  const primary = new Primary(config, deps);
+  try {
+    return await primary.run();
+  } catch (error) {
+    if (!(error instanceof HoldfastError)) throw error;
+    deps.logger.fatal({ reason: error.message }, 'cannot serve');
+    return error instanceof ConfigError ? ConfigError.exitCode : 1;
+  } finally {
+    await primary.close();
+  }
+}
+
+class Primary {
+  readonly #config: Config;
+  readonly #deps: PrimaryDeps;
+  /** Mode 0700: only this user's processes reach the engine. */
+  readonly #runtimeDirectory = mkdtempSync(join(tmpdir(), 'holdfast-'));
+  readonly #engine: MemoryEngineServer;
+  readonly #metrics: PrimaryMetrics;
+  readonly #supervisor: Supervisor;
+  readonly #assigner: ConnectionAssigner;
+  readonly #heads: HeadReader;
+  readonly #listener: PublicListener;
+  readonly #heartbeat: Heartbeat;
+  readonly #drain: Drain;
+  readonly #start = new StartWatch();
+  readonly #control: ControlServer;
+  readonly #notifier: ServiceNotifier;
+  readonly #connectionsAllowed: number | null;
+  #listening: readonly string[] = [];
+
+  constructor(config: Config, deps: PrimaryDeps) {
+    this.#config = config;
+    this.#deps = deps;
+    const { logger } = deps;
+    const clock = systemClock;
+    const enginePath = join(this.#runtimeDirectory, 'engine.sock');
+    this.#engine = new MemoryEngineServer({ clock, path: enginePath, newEpoch, logger });
+    this.#metrics = new PrimaryMetrics(deps.version);
+    this.#supervisor = new Supervisor(
+      { clock, random: Math.random, logger },
+      {
+        exec: deps.workerProgram,
+        args: [],
+        workers: config.workers,
+        policy: defaultSlotPolicy,
+        facts: { config, engineSocketPath: enginePath },
+      },
+    );
+    const onRefused = (reason: string): void => this.#metrics.refused(reason);
+    this.#assigner = new ConnectionAssigner(
+      { clock, logger, onRefused, admission: (head) => this.#admit(head) },
+      defaultAssignPolicy,
+    );
+    this.#heads = new HeadReader(
+      { clock, onRefused, onHead: (socket, head, bytes) => this.#assigner.accept(socket, head, bytes) },
+      defaultHeadLimits,
+    );
+    this.#listener = new PublicListener((socket) => this.#heads.accept(socket));
+    this.#heartbeat = new Heartbeat(
+      { logger, onHung: (worker) => this.#supervisor.hung(worker), isDebugged },
+      defaultHeartbeatPolicy,
+    );
+    this.#drain = new Drain(
+      { clock, logger, supervisor: this.#supervisor, onDraining: () => this.#onDraining() },
+      { timeoutMs: config.shutdown.timeout, hurryMs: HURRY_MS },
+    );
+    const survey = new HostSurvey();
+    survey.answer('metrics', () => this.#metrics.answer());
+    survey.overhear('metrics', (answer) => this.#metrics.record(answer));
+    this.#supervisor.observe(
+      this.#assigner,
+      survey,
+      this.#heartbeat,
+      this.#drain,
+      this.#metrics,
+      this.#start,
+    );
+    this.#control = new ControlServer({
+      logger,
+      methods: {
+        status: () => this.#status(),
+        drain: (params, progress) => this.#drainByCommand(params, progress),
+      },
+    });
+    this.#notifier = new ServiceNotifier({
+      environment: deps.environment,
+      logger,
+      sendToParent: process.send?.bind(process),
+      program: 'systemd-notify',
+    });
+    const limit = readDescriptorLimit();
+    this.#connectionsAllowed = limit === undefined ? null : connectionsAllowed(limit, config.workers);
+  }
+
+  async run(): Promise<number> {
+    const { logger, environment, version } = this.#deps;
+    process.on('SIGTERM', this.#onSignal);
+    process.on('SIGINT', this.#onSignal);
+    const { workers } = this.#config;
+    logger.info({ version, workers, connectionsAllowed: this.#connectionsAllowed }, 'starting');
+    await this.#engine.listen();
+    await this.#control.listen(controlSocketPath(this.#config, environment));
+    this.#supervisor.start();
+    const ended = this.#drain.whenEnded();
+    await Promise.race([this.#start.firstReady(), ended]);
+    if (!this.#drain.draining) await this.#serve();
+    await ended;
+    return 0;
+  }
+
+  /** Takes down what is up, whatever that is. */
+  async close(): Promise<void> {
+    process.off('SIGTERM', this.#onSignal);
+    process.off('SIGINT', this.#onSignal);
+    this.#listener.close();
+    this.#heads.close();
+    this.#assigner.close();
+    // Nobody is left after a drain; after a failed start there are workers without connections.
+    this.#supervisor.leave(0, HURRY_MS);
+    await this.#supervisor.whenStopped();
+    this.#heartbeat.close();
+    this.#metrics.close();
+    await Promise.all([this.#control.close(), this.#engine.close(), this.#notifier.close()]);
+    rmSync(this.#runtimeDirectory, { recursive: true, force: true });
+  }
+
+  async #serve(): Promise<void> {
+    const { address, port, unix_socket: unixSocket } = this.#config.http_server;
+    const host = address === '' ? undefined : address;
+    const listening = [await this.#listener.listen({ kind: 'tcp', host, port })];
+    if (unixSocket !== '') listening.push(await this.#listener.listen({ kind: 'unix', path: unixSocket }));
+    this.#listening = listening;
+    this.#heartbeat.start();
+    const boundPort = listening[0]?.split(':').at(-1) ?? String(port);
+    const url = `ws://${urlHost(address)}:${boundPort}${this.#config.websocket.handler_prefix}`;
+    this.#deps.logger.info({ url, listening }, 'listening');
+    this.#notifier.ready(`serving at ${listening.join(', ')}`);
+    this.#notifier.startWatchdog(() => this.#heartbeat.allAnswer);
+  }
+
+  #admit(head: RequestHead): Refusal | undefined {
+    return this.#drain.draining && isNewClient(head, this.#config) ? LEAVING : undefined;
+  }
+
+  #onDraining(): void {
+    this.#assigner.drain();
+    this.#notifier.stopping('draining');
+  }
+
+  readonly #onSignal = (signal: NodeJS.Signals): void => {
+    this.#drain.ask(signal);
+  };
+
+  #status(): HostStatus {
+    const parts = {
+      supervisor: this.#supervisor,
+      assigner: this.#assigner,
+      heartbeat: this.#heartbeat,
+      drain: this.#drain,
+    };
+    const facts = {
+      version: this.#deps.version,
+      listening: this.#listening,
+      connectionsAllowed: this.#connectionsAllowed,
+      refused: this.#metrics.refusals,
+    };
+    return hostStatus(parts, facts, systemClock.monotonicMs());
+  }
+
+  async #drainByCommand(params: unknown, progress: (value: unknown) => void): Promise<unknown> {
+    const hurry = typeof params === 'object' && params !== null && 'hurry' in params && params.hurry === true;
+    if (!this.#drain.draining || hurry) this.#drain.ask('command');
+    const unwatch = this.#drain.watch(progress);
+    try {
+      await this.#drain.whenEnded();
+    } finally {
+      unwatch();
+    }
+    return this.#drain.progress;
+  }
+}
+
+function newEpoch(): string {
+  return randomBytes(6).toString('base64url');
+}
+
+/** A request that would begin a connection, by any transport; all others are of clients that are here already. */
+function isNewClient(head: RequestHead, config: Config): boolean {
+  if (head.upgrade) return true;
+  const path = head.target.split('?')[0];
+  const { http_stream: httpStream, sse, uni_http_stream: uniHttpStream, uni_sse: uniSse } = config;
+  return [httpStream, sse, uniHttpStream, uniSse].some(({ handler_prefix: prefix }) => path === prefix);
+}
+
+function urlHost(address: string): string {
+  if (address === '' || address === '0.0.0.0' || address === '::') return 'localhost';
+  return address.includes(':') ? `[${address}]` : address;
+}

@@ -1,0 +1,108 @@
+// What `holdfast status` shows: the host as its primary sees it. Durations in ms, sizes in bytes.
+import type { ConnectionAssigner } from './connection-assigner.ts';
+import type { Drain } from './drain.ts';
+import type { Heartbeat, Silence } from './heartbeat.ts';
+import type { SlotState } from './slot-state.ts';
+import type { SlotView, Supervisor } from './supervisor.ts';
+
+export interface WorkerStatus {
+  readonly slot: number;
+  readonly state: SlotState['name'];
+  readonly pid: number | null;
+  readonly connections: number;
+  readonly rssBytes: number | null;
+  readonly heapUsedBytes: number | null;
+  readonly loopLagMs: number | null;
+  readonly answering: Silence | null;
+  /** Processes that this slot had before. */
+  readonly restarts: number;
+  /** In its state. */
+  readonly sinceMs: number | null;
+  /** Until the next attempt of a slot that backs off. */
+  readonly retryInMs: number | null;
+  readonly crashLooping: boolean;
+  /** Where it listens itself. */
+  readonly addresses: readonly string[];
+  readonly lastFailure: string | null;
+}
+
+export interface HostStatus {
+  readonly version: string;
+  readonly node: string;
+  readonly pid: number;
+  readonly uptimeMs: number;
+  readonly state: 'starting' | 'serving' | 'degraded' | 'draining';
+  readonly draining: boolean;
+  readonly listening: readonly string[];
+  readonly connections: number;
+  readonly connectionsAllowed: number | null;
+  /** Waiting for a worker. */
+  readonly held: number;
+  readonly refused: Readonly<Record<string, number>>;
+  readonly workers: readonly WorkerStatus[];
+}
+
+export interface HostFacts {
+  readonly version: string;
+  readonly listening: readonly string[];
+  readonly connectionsAllowed: number | null;
+  readonly refused: Readonly<Record<string, number>>;
+}
+
+interface HostParts {
+  readonly supervisor: Supervisor;
+  readonly assigner: ConnectionAssigner;
+  readonly heartbeat: Heartbeat;
+  readonly drain: Drain;
+}
+
+export function hostStatus(parts: HostParts, facts: HostFacts, nowMs: number): HostStatus {
+  const workers = parts.supervisor.slots().map((view) => workerStatus(parts, view, nowMs));
+  return {
+    version: facts.version,
+    node: process.version,
+    pid: process.pid,
+    uptimeMs: Math.round(process.uptime() * 1000),
+    state: stateOf(workers, parts.drain.draining, facts.listening),
+    draining: parts.drain.draining,
+    listening: facts.listening,
+    connections: workers.reduce((sum, { connections }) => sum + connections, 0),
+    connectionsAllowed: facts.connectionsAllowed,
+    held: parts.assigner.held,
+    refused: facts.refused,
+    workers,
+  };
+}
+
+function stateOf(
+  workers: readonly WorkerStatus[],
+  draining: boolean,
+  listening: readonly string[],
+): HostStatus['state'] {
+  if (draining) return 'draining';
+  if (listening.length === 0) return 'starting';
+  return workers.every(({ state, answering }) => state === 'ready' && answering !== 'hung')
+    ? 'serving'
+    : 'degraded';
+}
+
+function workerStatus(parts: HostParts, view: SlotView, nowMs: number): WorkerStatus {
+  const { slot, state, process, incarnation, addresses, lastFailure } = view;
+  const vitals = process === undefined ? undefined : parts.heartbeat.vitals(process);
+  return {
+    slot,
+    state: state.name,
+    pid: process?.pid ?? null,
+    connections: process === undefined ? 0 : parts.assigner.connections(process),
+    rssBytes: vitals?.rssBytes ?? null,
+    heapUsedBytes: vitals?.heapUsedBytes ?? null,
+    loopLagMs: vitals === undefined ? null : Math.round(vitals.loopLagMs),
+    answering: (process === undefined ? undefined : parts.heartbeat.silence(process)) ?? null,
+    restarts: Math.max(0, incarnation - 1),
+    sinceMs: 'sinceMs' in state ? Math.round(nowMs - state.sinceMs) : null,
+    retryInMs: 'untilMs' in state ? Math.max(0, Math.round(state.untilMs - nowMs)) : null,
+    crashLooping: state.crashes.looping,
+    addresses,
+    lastFailure: lastFailure ?? null,
+  };
+}
