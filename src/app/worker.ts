@@ -6,6 +6,7 @@ import { OriginPolicy } from '../auth/origins.ts';
 import { createServerApi } from '../api/server-api.ts';
 import { serveAssignedConnections } from '../cluster/assigned-connections.ts';
 import { WorkerLink } from '../cluster/worker-link.ts';
+import { subjectOf } from '../commands/asking.ts';
 import { CommandDispatcher } from '../commands/dispatcher.ts';
 import type { Config } from '../config/schema.ts';
 import type { ConnectionShared } from '../connection/connection.ts';
@@ -21,6 +22,7 @@ import { metricsRoute } from '../gateway/metrics-route.ts';
 import { OpenConnections } from '../gateway/open-connections.ts';
 import { UpgradeHandler } from '../gateway/upgrade.ts';
 import { websocketHint } from '../gateway/websocket-hint.ts';
+import { NO_APPLICATION } from '../hooks/application.ts';
 import { ControlHandlers } from '../hub/control-handlers.ts';
 import { Hub } from '../hub/hub.ts';
 import { isReplyError, Namespaces } from '../hub/namespaces.ts';
@@ -69,6 +71,8 @@ export async function runWorker(): Promise<void> {
   const { naming, withoutNamespace, namespaces: byName } = channelSettings(config.channel);
   const namespaces = new Namespaces(naming, withoutNamespace, byName);
 
+  const application = NO_APPLICATION;
+
   // The engine needs its listener before there is a hub; it calls nobody before `connect`.
   const listener: BrokerListener = {
     onPublication: (channel, publication, epoch, previous) =>
@@ -95,6 +99,15 @@ export async function runWorker(): Promise<void> {
     nowMs: () => clock.monotonicMs(),
     observeDelivery: (publishedAtWallMs) =>
       metrics.hot.deliveryLatency.observe((clock.wallMs() - publishedAtWallMs) / 1000),
+    onLeft: ({ connection, state }, { code, reason }) =>
+      application.notify({
+        kind: 'unsubscribe',
+        timeMs: clock.wallMs(),
+        subject: subjectOf(connection),
+        channel: state.channel,
+        code,
+        reason,
+      }),
     onDropped: (reason, publications) => {
       metrics.hot.dropped.cell(reason).value += publications;
     },
@@ -132,6 +145,7 @@ export async function runWorker(): Promise<void> {
     presence,
     namespaces,
     verifier: tokens.verifier,
+    application,
     clock,
     wheel,
     log,

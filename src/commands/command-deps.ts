@@ -4,6 +4,7 @@ import type { Broker } from '../engine/broker.ts';
 import type { PresenceStore } from '../engine/presence-store.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Namespaces } from '../hub/namespaces.ts';
+import type { Application } from '../hooks/application.ts';
 import type { HotCounters } from '../observe/hot-counters.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
@@ -35,6 +36,7 @@ export interface CommandDeps {
   readonly presence: PresenceStore;
   readonly namespaces: Namespaces;
   readonly verifier: TokenVerifier;
+  readonly application: Application;
   readonly clock: Clock;
   readonly wheel: DeadlineWheel;
   readonly log: Logger;

@@ -2,20 +2,25 @@
 import type { ConnectionClaims } from '../auth/token-claims.ts';
 import { InvalidTokenError, TokenExpiredError } from '../auth/token-errors.ts';
 import type { Connection } from '../connection/connection.ts';
+import type { Application } from '../hooks/application.ts';
 import { isReplyError } from '../hub/namespaces.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
 import type { ConnectRequest, SubscribeRequest } from '../protocol/commands.ts';
 import type { SubscribeResult } from '../protocol/replies.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
+import { answerOf, grantOf, subjectOf } from './asking.ts';
 import type { CommandDeps } from './command-deps.ts';
-import { connectionDeadlineMs, expiryOf, ttlSeconds } from './expiry.ts';
+import { connectionDeadlineMs } from './expiry.ts';
 import { CommandRefused, ConnectionEnded } from './failure.ts';
 import { type Grant, PLAIN_GRANT, type StartedSubscription, startSubscription } from './subscribing.ts';
+import { expiryOf, ttlSeconds } from './ttl.ts';
 
 interface Identity {
   readonly user: string;
   readonly info: Buffer | undefined;
   readonly meta: Buffer | undefined;
+  /** For the connect reply. */
+  readonly data: Buffer | undefined;
   readonly expireAtWallMs: number;
   readonly clientSideRefresh: boolean;
   /** Server-side subscriptions to make. */
@@ -32,13 +37,14 @@ export async function connect(
 ): Promise<void> {
   const { hub, settings, wheel, clock } = deps;
   const { session } = connection;
+  session.name = request.name;
+  session.version = request.version;
+  session.emulatedHeaders = request.headers;
   const identity = await identify(deps, connection, request);
   if (connection.isClosed) return;
   session.user = identity.user;
   session.connInfo = identity.info;
   session.meta = identity.meta;
-  session.name = request.name;
-  session.version = request.version;
   session.expireAtWallMs = identity.expireAtWallMs;
   session.clientSideRefresh = identity.clientSideRefresh;
   session.tokenChannels = identity.tokenChannels;
@@ -63,6 +69,7 @@ export async function connect(
       client: session.client,
       version: deps.version,
       ttlS: session.clientSideRefresh ? ttlSeconds(session.expireAtWallMs, clock.wallMs()) : undefined,
+      data: identity.data,
       subs: results(started),
       pingS: hasOwnPing ? undefined : Math.ceil(settings.pingIntervalMs / 1000),
       pong: !hasOwnPing,
@@ -84,6 +91,9 @@ async function identify(
     return withPersonalChannel(deps, await fromToken(deps, connection, request.token));
   const trustedUser = connection.session.headers[settings.userIdHttpHeader];
   if (trustedUser !== undefined) return withPersonalChannel(deps, { ...ANONYMOUS, user: trustedUser });
+  const { connect: ask } = deps.application;
+  if (ask !== undefined)
+    return withPersonalChannel(deps, await fromApplication(deps, connection, request, ask));
   if (settings.allowAnonymousConnectWithoutToken || settings.insecure) return ANONYMOUS;
   throw new ConnectionEnded(CloseCauses.badRequest);
 }
@@ -92,6 +102,7 @@ const ANONYMOUS: Identity = Object.freeze({
   user: '',
   info: undefined,
   meta: undefined,
+  data: undefined,
   expireAtWallMs: Infinity,
   clientSideRefresh: false,
   subs: new Map(),
@@ -114,11 +125,40 @@ async function fromToken(deps: CommandDeps, connection: Connection, token: strin
     user: claims.user,
     info: claims.info,
     meta: claims.meta,
+    data: undefined,
     expireAtWallMs,
-    clientSideRefresh: expireAtWallMs !== Infinity,
+    clientSideRefresh: refreshesItself(deps, expireAtWallMs),
     subs: grants(claims),
     tokenChannels: [...claims.subs.keys()].toSorted(),
   };
+}
+
+async function fromApplication(
+  deps: CommandDeps,
+  connection: Connection,
+  request: ConnectRequest,
+  ask: NonNullable<Application['connect']>,
+): Promise<Identity> {
+  const { name, version, data, subs } = request;
+  const subject = subjectOf(connection);
+  const answer = await answerOf(ask({ subject, data, name, version, channels: [...subs.keys()] }));
+  const expireAtWallMs = expiryOf(answer.expireAtMs);
+  if (expireAtWallMs <= deps.clock.wallMs()) throw new CommandRefused(ReplyErrors.expired);
+  return {
+    user: answer.user,
+    info: answer.info,
+    meta: answer.meta,
+    data: answer.data,
+    expireAtWallMs,
+    clientSideRefresh: refreshesItself(deps, expireAtWallMs),
+    subs: new Map([...answer.subs].map(([channel, options]) => [channel, grantOf(options, false)])),
+    tokenChannels: [],
+  };
+}
+
+/** Where the application prolongs connections, clients are not asked to. */
+function refreshesItself(deps: CommandDeps, expireAtWallMs: number): boolean {
+  return expireAtWallMs !== Infinity && deps.application.refresh === undefined;
 }
 
 function grants(claims: ConnectionClaims): ReadonlyMap<string, Grant> {

@@ -4,6 +4,8 @@ import { type CloseCause, CloseCauses } from '../protocol/close-causes.ts';
 import type { Command } from '../protocol/commands.ts';
 import { type ReplyError, ReplyErrors } from '../protocol/reply-errors.ts';
 import { UnavailableError } from '../util/errors.ts';
+import { subjectOf } from './asking.ts';
+import { rpc, send } from './calls.ts';
 import type { CommandDeps } from './command-deps.ts';
 import { connect } from './connect.ts';
 import { onConnectionExpired, onSubscriptionDeadline } from './expiry.ts';
@@ -42,9 +44,18 @@ export class CommandDispatcher implements ConnectionOwner {
   }
 
   onClosed(connection: Connection, cause: CloseCause): void {
-    const { hub, counters, log } = this.#deps;
+    const { application, clock, hub, counters, log } = this.#deps;
     const { session, transport } = connection;
-    hub.remove(connection);
+    if (hub.remove(connection)) {
+      const { code, reason } = cause;
+      application.notify({
+        kind: 'disconnect',
+        timeMs: clock.wallMs(),
+        subject: subjectOf(connection),
+        code,
+        reason,
+      });
+    }
     counters.closed.cell(cause.name).value += 1;
     if (cause === CloseCauses.slow) counters.slowConsumers += 1;
     if (!log.isLevelEnabled(cause.logLevel)) return;
@@ -84,9 +95,9 @@ export class CommandDispatcher implements ConnectionOwner {
       case 'sub_refresh':
         return subRefresh(deps, connection, command);
       case 'rpc':
-        throw new CommandRefused(ReplyErrors.notAvailable);
+        return rpc(deps, connection, command);
       case 'send':
-        throw new ConnectionEnded(CloseCauses.notAvailable);
+        return send(deps, connection, command.data);
       case 'pong':
         return undefined;
     }
@@ -101,7 +112,8 @@ export class CommandDispatcher implements ConnectionOwner {
     const reply = this.#replyFor(connection, command, error);
     this.#count(command, String(reply.code));
     if (command.kind === 'connect') connection.dispatch({ type: 'refused' });
-    connection.replyError(command.id, reply);
+    // `send` has no id and so no reply: what went wrong with it is in the log.
+    if (command.id > 0) connection.replyError(command.id, reply);
   }
 
   #replyFor(connection: Connection, command: Command, error: unknown): ReplyError {

@@ -1,24 +1,19 @@
-// When connections and subscriptions end by time, and what clients are told of it (client protocol §14.4).
+// When connections and subscriptions end by time: what clients are told of it, and how the application prolongs them
+// (client protocol §14.4).
 import type { Connection } from '../connection/connection.ts';
+import type { Subscription } from '../connection/subscription.ts';
+import { isReplyError } from '../hub/namespaces.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
 import { UnsubscribeCodes } from '../protocol/unsubscribe-codes.ts';
+import { answerOf, subjectOf } from './asking.ts';
 import type { CommandDeps } from './command-deps.ts';
+import { ConnectionEnded } from './failure.ts';
+import { expiryOf } from './ttl.ts';
 
-/** Timers of some clients overflow beyond it. */
-const MAX_TTL_S = 365 * 24 * 3600;
+/** An application that cannot be reached costs nobody the connection: it is asked again after so long. */
+const RETRY_MS = 60_000;
 
-/** Seconds until a client must refresh, at least 1; undefined when it need not. */
-export function ttlSeconds(expireAtWallMs: number, nowWallMs: number): number | undefined {
-  if (expireAtWallMs === Infinity) return undefined;
-  return Math.min(Math.max(Math.ceil((expireAtWallMs - nowWallMs) / 1000), 1), MAX_TTL_S);
-}
-
-/** 0 stands for "never" in tokens and hooks. */
-export function expiryOf(expiresAtMs: number): number {
-  return expiresAtMs === 0 ? Infinity : expiresAtMs;
-}
-
-/** When the connection ends on the worker's clock, the grace time included. */
+/** When the connection ends on the worker's clock; clients that refresh themselves have a time of grace. */
 export function connectionDeadlineMs(connection: Connection, deps: CommandDeps): number {
   const { expireAtWallMs, clientSideRefresh } = connection.session;
   const graceMs = clientSideRefresh ? deps.settings.expiredCloseDelayMs : 0;
@@ -29,27 +24,84 @@ export function onConnectionExpired(connection: Connection, deps: CommandDeps): 
   const dueMs = connectionDeadlineMs(connection, deps);
   // The wall clock may have been set back meanwhile.
   if (dueMs > deps.wheel.nowMs) connection.dispatch({ type: 'expiry', atMs: dueMs });
-  else connection.close(CloseCauses.expired);
+  else if (connection.session.clientSideRefresh) connection.close(CloseCauses.expired);
+  else void prolong(connection, deps);
+}
+
+async function prolong(connection: Connection, deps: CommandDeps): Promise<void> {
+  const { session } = connection;
+  const ask = deps.application.refresh;
+  try {
+    const answer = ask && (await answerOf(ask(subjectOf(connection))));
+    if (answer === undefined || answer.expired) throw new ConnectionEnded(CloseCauses.expired);
+    session.expireAtWallMs = expiryOf(answer.expireAtMs);
+    session.connInfo = answer.info ?? session.connInfo;
+    session.meta = answer.meta ?? session.meta;
+  } catch (error) {
+    if (error instanceof ConnectionEnded) {
+      connection.close(error.close);
+      return;
+    }
+    deps.log.warn({ client: session.client, err: error }, 'connection could not be refreshed');
+    session.expireAtWallMs = deps.clock.wallMs() + RETRY_MS;
+  }
+  connection.dispatch({ type: 'expiry', atMs: connectionDeadlineMs(connection, deps) });
 }
 
 export function scheduleSubscriptionExpiry(connection: Connection, deps: CommandDeps): void {
   let earliestMs = Infinity;
-  for (const { state } of connection.subscriptions.values()) {
-    earliestMs = Math.min(earliestMs, state.expireAtWallMs);
+  for (const subscription of connection.subscriptions.values()) {
+    earliestMs = Math.min(earliestMs, endsAtWallMs(subscription, deps));
   }
-  const atMs = deps.wheel.nowMs + (earliestMs + deps.settings.expiredSubCloseDelayMs - deps.clock.wallMs());
+  const atMs = deps.wheel.nowMs + (earliestMs - deps.clock.wallMs());
   connection.dispatch({ type: 'subscription_deadline', atMs });
 }
 
 export function onSubscriptionDeadline(connection: Connection, deps: CommandDeps): void {
-  const endedBeforeMs = deps.clock.wallMs() - deps.settings.expiredSubCloseDelayMs;
+  const nowMs = deps.clock.wallMs();
   for (const subscription of connection.subscriptions.values()) {
-    if (subscription.state.expireAtWallMs > endedBeforeMs) continue;
-    if (subscription.state.serverSide) {
-      connection.close(CloseCauses.subscriptionExpired);
-      return;
-    }
-    deps.hub.unsubscribe(subscription, UnsubscribeCodes.expired);
+    if (endsAtWallMs(subscription, deps) > nowMs) continue;
+    const ask = subRefreshHook(subscription, deps);
+    if (!subscription.state.clientSideRefresh && ask !== undefined) {
+      // Out of the way of the next deadline until the answer is there.
+      subscription.state.expireAtWallMs = nowMs + RETRY_MS;
+      void prolongSubscription(subscription, deps, ask);
+    } else expireSubscription(subscription, deps);
   }
   scheduleSubscriptionExpiry(connection, deps);
+}
+
+type SubRefreshHook = NonNullable<ReturnType<CommandDeps['application']['subRefresh']>>;
+
+async function prolongSubscription(
+  subscription: Subscription,
+  deps: CommandDeps,
+  ask: SubRefreshHook,
+): Promise<void> {
+  const { connection, state } = subscription;
+  try {
+    const answer = await answerOf(ask({ subject: subjectOf(connection), channel: state.channel }));
+    if (!subscription.live) return;
+    if (answer.expired) expireSubscription(subscription, deps);
+    else state.expireAtWallMs = expiryOf(answer.expireAtMs);
+  } catch (error) {
+    if (error instanceof ConnectionEnded) connection.close(error.close);
+    else
+      deps.log.warn({ client: connection.session.client, err: error }, 'subscription could not be refreshed');
+  }
+  scheduleSubscriptionExpiry(connection, deps);
+}
+
+function expireSubscription(subscription: Subscription, deps: CommandDeps): void {
+  if (subscription.state.serverSide) subscription.connection.close(CloseCauses.subscriptionExpired);
+  else deps.hub.unsubscribe(subscription, UnsubscribeCodes.expired);
+}
+
+function endsAtWallMs({ state }: Subscription, deps: CommandDeps): number {
+  return state.expireAtWallMs + (state.clientSideRefresh ? deps.settings.expiredSubCloseDelayMs : 0);
+}
+
+function subRefreshHook({ state }: Subscription, deps: CommandDeps): SubRefreshHook | undefined {
+  const resolved = deps.namespaces.resolve(state.channel);
+  return isReplyError(resolved) ? undefined : deps.application.subRefresh(resolved.options.subRefreshProxy);
 }

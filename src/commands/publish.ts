@@ -4,6 +4,8 @@ import { isReplyError } from '../hub/namespaces.ts';
 import type { ChannelOptions } from '../protocol/channel-options.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
+import type { PublishAnswer } from '../hooks/application.ts';
+import { answerOf, subjectOf } from './asking.ts';
 import type { CommandDeps } from './command-deps.ts';
 import { CommandRefused, ConnectionEnded } from './failure.ts';
 import { mayPublish } from './permissions.ts';
@@ -28,25 +30,53 @@ export async function publish(
   if (type !== 0) throw new CommandRefused(ReplyErrors.notAvailable);
   const { options } = resolved;
   if (!fitsFormat(data, options.publicationDataFormat)) throw new CommandRefused(ReplyErrors.badRequest);
-  const subscription = connection.subscriptions.get(channel);
+  const answer = await decide(deps, connection, channel, data, options);
+  if (connection.isClosed) return;
+  if (answer?.drop !== true) await hand(deps, connection, channel, answer?.data ?? data, options, answer);
+  connection.reply(id, { kind: 'publish' });
+}
+
+/** What the application says to it; undefined where the namespace alone decides. */
+async function decide(
+  deps: CommandDeps,
+  connection: Connection,
+  channel: string,
+  data: Buffer,
+  options: ChannelOptions,
+): Promise<PublishAnswer | undefined> {
+  const ask = deps.application.publish(options.publishProxy);
+  if (ask !== undefined) return answerOf(ask({ subject: subjectOf(connection), channel, data }));
   const actor = {
     user: connection.session.user,
-    isSubscribed: subscription?.live ?? false,
+    isSubscribed: connection.subscriptions.get(channel)?.live ?? false,
     insecure: deps.settings.insecure,
   };
   if (!mayPublish(options, actor)) throw new CommandRefused(ReplyErrors.permissionDenied);
-  const info = subscription?.state.info ?? clientInfo(connection, undefined);
+  return undefined;
+}
+
+async function hand(
+  deps: CommandDeps,
+  connection: Connection,
+  channel: string,
+  data: Buffer,
+  options: ChannelOptions,
+  answer: PublishAnswer | undefined,
+): Promise<void> {
+  const info = connection.subscriptions.get(channel)?.state.info ?? clientInfo(connection, undefined);
   await deps.broker.publish(
     channel,
-    { data, info },
+    { data, info, tags: answer?.tags },
     {
-      historySize: options.historySize,
+      historySize: answer?.skipHistory === true ? 0 : options.historySize,
       historyTtlMs: options.historyTtlMs,
       historyMetaTtlMs: options.historyMetaTtlMs,
-      delta: options.deltaPublish,
+      idempotencyKey: answer?.idempotencyKey,
+      version: answer?.version,
+      versionEpoch: answer?.versionEpoch,
+      delta: options.deltaPublish || answer?.delta === true,
     },
   );
-  connection.reply(id, { kind: 'publish' });
 }
 
 const EMPTY = Buffer.alloc(0);

@@ -4,8 +4,9 @@ import type { Connection } from '../connection/connection.ts';
 import { type CloseCause, CloseCauses } from '../protocol/close-causes.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
 import type { CommandDeps } from './command-deps.ts';
-import { connectionDeadlineMs, expiryOf, scheduleSubscriptionExpiry, ttlSeconds } from './expiry.ts';
+import { connectionDeadlineMs, scheduleSubscriptionExpiry } from './expiry.ts';
 import { CommandRefused, ConnectionEnded } from './failure.ts';
+import { expiryOf, ttlSeconds } from './ttl.ts';
 
 export async function refresh(
   deps: CommandDeps,

@@ -2,14 +2,18 @@
 import { InvalidTokenError, TokenExpiredError } from '../auth/token-errors.ts';
 import type { Connection } from '../connection/connection.ts';
 import { isReplyError, type ResolvedChannel } from '../hub/namespaces.ts';
+import type { ChannelOptions } from '../protocol/channel-options.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
 import { SUBSCRIBE_FLAG_REJECT_UNRECOVERED, type SubscribeRequest } from '../protocol/commands.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
+import { UnsubscribeCodes } from '../protocol/unsubscribe-codes.ts';
+import { answerOf, grantOf, subjectOf } from './asking.ts';
 import type { CommandDeps } from './command-deps.ts';
-import { expiryOf, scheduleSubscriptionExpiry } from './expiry.ts';
+import { scheduleSubscriptionExpiry } from './expiry.ts';
 import { CommandRefused, ConnectionEnded } from './failure.ts';
 import { maySubscribe } from './permissions.ts';
 import { type Grant, PLAIN_GRANT, startSubscription } from './subscribing.ts';
+import { expiryOf } from './ttl.ts';
 
 export async function subscribe(
   deps: CommandDeps,
@@ -46,7 +50,7 @@ export async function subscribe(
 export function unsubscribe(deps: CommandDeps, connection: Connection, id: number, channel: string): void {
   if (channel === '') throw new ConnectionEnded(CloseCauses.badRequest);
   const subscription = connection.subscriptions.get(channel);
-  if (subscription !== undefined) deps.hub.leave(subscription);
+  if (subscription !== undefined) deps.hub.leave(subscription, UnsubscribeCodes.client);
   connection.reply(id, { kind: 'unsubscribe' });
 }
 
@@ -60,12 +64,20 @@ async function decide(
   const { user } = connection.session;
   const { insecure } = deps.settings;
   const { options } = resolved;
-  if (request.token !== '') return byToken(deps, connection, request);
+  if (request.token !== '') return byToken(deps, connection, request, options);
   if (resolved.isPrivate && !insecure) throw new CommandRefused(ReplyErrors.permissionDenied);
   if (resolved.users !== undefined && !insecure) {
     const isListed = options.allowUserLimitedChannels && user !== '' && resolved.users.includes(user);
     if (!isListed) throw new CommandRefused(ReplyErrors.permissionDenied);
     return PLAIN_GRANT;
+  }
+  const ask = deps.application.subscribe(options.subscribeProxy);
+  if (ask !== undefined) {
+    const { channel, token, data } = request;
+    const answer = await answerOf(ask({ subject: subjectOf(connection), channel, token, data }));
+    const grant = grantOf(answer, deps.application.subRefresh(options.subRefreshProxy) === undefined);
+    if (grant.expireAtWallMs <= deps.clock.wallMs()) throw new CommandRefused(ReplyErrors.expired);
+    return grant;
   }
   if (!maySubscribe(options, { user, isSubscribed: false, insecure })) {
     throw new CommandRefused(ReplyErrors.permissionDenied);
@@ -73,7 +85,12 @@ async function decide(
   return PLAIN_GRANT;
 }
 
-async function byToken(deps: CommandDeps, connection: Connection, request: SubscribeRequest): Promise<Grant> {
+async function byToken(
+  deps: CommandDeps,
+  connection: Connection,
+  request: SubscribeRequest,
+  options: ChannelOptions,
+): Promise<Grant> {
   const { session } = connection;
   const claims = await deps.verifier.verifySubscription(request.token).catch((error: unknown) => {
     if (error instanceof TokenExpiredError) throw new CommandRefused(ReplyErrors.tokenExpired);
@@ -92,7 +109,8 @@ async function byToken(deps: CommandDeps, connection: Connection, request: Subsc
     info: claims.info,
     data: claims.data,
     expireAtWallMs,
-    clientSideRefresh: expireAtWallMs !== Infinity,
+    clientSideRefresh:
+      expireAtWallMs !== Infinity && deps.application.subRefresh(options.subRefreshProxy) === undefined,
     override: claims.override,
   };
 }

@@ -9,8 +9,8 @@ import type { SubscribeRequest } from '../protocol/commands.ts';
 import type { ClientInfo } from '../protocol/publication.ts';
 import type { SubscribeResult } from '../protocol/replies.ts';
 import type { CommandDeps } from './command-deps.ts';
-import { ttlSeconds } from './expiry.ts';
 import { mayReadHistory, mayReadPresence } from './permissions.ts';
+import { ttlSeconds } from './ttl.ts';
 
 /** What somebody who decides about a subscription (a token, a hook, the namespace) grants along with it. */
 export interface Grant {

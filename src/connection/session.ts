@@ -32,7 +32,7 @@ export interface Session {
   readonly remoteAddress: string;
   /** Lower-case names; only those that someone may read later. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly emulatedHeaders: Readonly<Record<string, string>>;
+  emulatedHeaders: Readonly<Record<string, string>>;
 }
 
 /** One object that holds all of a connection (structured clone and v8.serialize keep it). */

@@ -28,6 +28,8 @@ export interface HubDeps {
   readonly nowMs: () => number;
   /** From the engine taking a publication to its first write here. */
   readonly observeDelivery: (publishedAtWallMs: number, subscribers: number) => void;
+  /** A live subscription has ended. */
+  readonly onLeft: (subscription: Subscription, code: UnsubscribeCode) => void;
   readonly onDropped: (reason: 'fanout_overload', publications: number) => void;
   readonly onCleanUpFailure: (error: unknown) => void;
 }
@@ -116,15 +118,18 @@ export class Hub implements BrokerListener {
     same.add(connection);
   }
 
-  /** Gives up everything the connection registered. Harmless when it never was added. */
-  remove(connection: Connection): void {
+  /** Gives up everything the connection registered. False when it never had been added. */
+  remove(connection: Connection): boolean {
     const { client, user } = connection.session;
-    for (const subscription of connection.subscriptions.values()) this.leave(subscription);
-    if (this.#connections.get(client) !== connection) return;
+    for (const subscription of connection.subscriptions.values()) {
+      this.leave(subscription, UnsubscribeCodes.disconnect);
+    }
+    if (this.#connections.get(client) !== connection) return false;
     this.#connections.delete(client);
     const same = this.#byUser.get(user);
     same?.delete(connection);
     if (same?.size === 0) this.#byUser.delete(user);
+    return true;
   }
 
   /** Registers the subscription; it gets nothing before `admit`. */
@@ -153,7 +158,7 @@ export class Hub implements BrokerListener {
   }
 
   /** Ends a subscription on this side; tells the client nothing. Harmless when it ended already. */
-  leave(subscription: Subscription): void {
+  leave(subscription: Subscription, code: UnsubscribeCode): void {
     const { connection, state } = subscription;
     if (connection.subscriptions.get(state.channel) !== subscription) return;
     connection.subscriptions.delete(state.channel);
@@ -167,6 +172,7 @@ export class Hub implements BrokerListener {
       if (state.positioned) channel.positionedMembers -= 1;
       this.releaseIfEmpty(channel);
     }
+    this.#deps.onLeft(subscription, code);
     if (state.inPresence) this.forgetPresence(subscription);
     if (state.announced)
       this.#deps.broker.publishLeave(state.channel, state.info).catch(this.onCleanUpFailure);
@@ -186,7 +192,7 @@ export class Hub implements BrokerListener {
   /** Ends a subscription and tells the client. */
   unsubscribe(subscription: Subscription, code: UnsubscribeCode): void {
     const { connection, state } = subscription;
-    this.leave(subscription);
+    this.leave(subscription, code);
     connection.push({ kind: 'unsubscribe', channel: state.channel, code: code.code, reason: code.reason });
   }
 

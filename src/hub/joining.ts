@@ -4,6 +4,7 @@ import type { Subscription } from '../connection/subscription.ts';
 import type { Broker } from '../engine/broker.ts';
 import type { PresenceStore } from '../engine/presence-store.ts';
 import type { Publication, StreamPosition } from '../protocol/publication.ts';
+import { UnsubscribeCodes } from '../protocol/unsubscribe-codes.ts';
 import type { HubChannel } from './channel.ts';
 import type { Hub } from './hub.ts';
 import { decideRecovery, type Recovery, recoveryFilter, type RecoveryRequest } from './recovery.ts';
@@ -52,7 +53,7 @@ export async function join(
   let inPresence = false;
   const giveUp = (): undefined => {
     channel.endJoin();
-    hub.leave(subscription);
+    hub.leave(subscription, UnsubscribeCodes.server);
     hub.releaseIfEmpty(channel);
     if (inPresence) hub.forgetPresence(subscription);
     return undefined;
