@@ -6,9 +6,13 @@ import { type Joined, join } from '../hub/joining.ts';
 import type { RecoveryRequest } from '../hub/recovery.ts';
 import type { ChannelOptions } from '../protocol/channel-options.ts';
 import type { SubscribeRequest } from '../protocol/commands.ts';
-import type { ClientInfo } from '../protocol/publication.ts';
-import type { SubscribeResult } from '../protocol/replies.ts';
+import type { ClientInfo, Publication } from '../protocol/publication.ts';
+import type { DeliveredPublication, SubscribeResult } from '../protocol/replies.ts';
+import { ReplyErrors } from '../protocol/reply-errors.ts';
+import { InvalidTagsFilterError, parseTagsFilter, type TagsFilter } from '../protocol/tags-filter.ts';
+import { inDeltaForm } from '../hub/channel-item.ts';
 import type { CommandDeps } from './command-deps.ts';
+import { CommandRefused } from './failure.ts';
 import { mayReadHistory, mayReadPresence } from './permissions.ts';
 import { ttlSeconds } from './ttl.ts';
 
@@ -47,8 +51,10 @@ export async function startSubscription(
   serverSide: boolean,
 ): Promise<StartedSubscription | undefined> {
   const effective: ChannelOptions = { ...options, ...grant.override };
-  const state = subscriptionState(deps, connection, request, effective, grant, serverSide);
+  const filter = serverSide ? undefined : tagsFilterOf(request, effective);
+  const state = subscriptionState(deps, connection, request, effective, grant, serverSide, filter);
   const recovery = state.recoverable ? recoveryRequest(request, effective) : undefined;
+  const subscription = new Subscription(connection, state, 0, filter?.matches);
   const joined = await join(
     {
       hub: deps.hub,
@@ -56,10 +62,11 @@ export async function startSubscription(
       presence: deps.presence,
       maxRecoveredPublications: deps.settings.recoveryMaxPublications,
     },
-    new Subscription(connection, state, 0),
+    subscription,
     { historyMetaTtlMs: effective.historyMetaTtlMs, recovery },
   );
   if (joined === undefined) return undefined;
+  const publications = forSubscriber(joined.publications, state, filter);
   if (joined.recovery !== undefined) {
     deps.counters.recoveries.cell(joined.recovery.recovered ? 'recovered' : 'lost').value += 1;
   }
@@ -70,7 +77,7 @@ export async function startSubscription(
       recoverable: state.recoverable,
       positioned: state.positioned,
       position: joined.position,
-      publications: joined.publications,
+      publications,
       recovered: joined.recovery?.recovered,
       wasRecovering: request.recover && state.recoverable,
       delta: state.delta,
@@ -86,6 +93,7 @@ function subscriptionState(
   options: ChannelOptions,
   grant: Grant,
   serverSide: boolean,
+  filter: TagsFilter | undefined,
 ): SubscriptionState {
   const { user } = connection.session;
   const actor = { user, isSubscribed: true, insecure: deps.settings.insecure };
@@ -103,11 +111,12 @@ function subscriptionState(
     joinLeavePushes: options.joinLeave && (options.forcePushJoinLeave || wishesJoinLeave),
     announced: options.joinLeave,
     inPresence: options.presence,
-    delta: false,
-    filter: undefined,
+    delta: filter === undefined && options.allowedDeltaTypes.some((type) => type === request.delta),
+    filter: filter?.source,
     info: clientInfo(connection, grant.info),
     expireAtWallMs: grant.expireAtWallMs,
     clientSideRefresh: grant.clientSideRefresh,
+    deltaBase: 0,
     offset: 0,
     epoch: '',
   };
@@ -116,6 +125,30 @@ function subscriptionState(
 export function clientInfo(connection: Connection, chanInfo: Buffer | undefined): ClientInfo {
   const { user, client, connInfo } = connection.session;
   return { user, client, connInfo, chanInfo };
+}
+
+function tagsFilterOf(request: SubscribeRequest, options: ChannelOptions): TagsFilter | undefined {
+  if (request.filter === undefined) return undefined;
+  if (!options.allowTagsFilter) throw new CommandRefused(ReplyErrors.badRequest);
+  try {
+    return parseTagsFilter(request.filter);
+  } catch (error) {
+    if (error instanceof InvalidTagsFilterError) throw new CommandRefused(ReplyErrors.badRequest);
+    throw error;
+  }
+}
+
+/** Recovered publications as this subscriber gets them: filtered and, with deltas, in their form (§16, §17). */
+function forSubscriber(
+  publications: readonly Publication[],
+  state: SubscriptionState,
+  filter: TagsFilter | undefined,
+): readonly DeliveredPublication[] {
+  const wanted =
+    filter === undefined ? publications : publications.filter(({ tags }) => filter.matches(tags));
+  if (!state.delta) return wanted;
+  state.deltaBase = wanted.at(-1)?.offset ?? 0;
+  return wanted.map((publication) => inDeltaForm(publication));
 }
 
 function recoveryRequest(request: SubscribeRequest, options: ChannelOptions): RecoveryRequest | undefined {

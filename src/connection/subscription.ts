@@ -26,6 +26,8 @@ export interface SubscriptionState {
   expireAtWallMs: number;
   /** The client refreshes it with a token (else the application does). */
   readonly clientSideRefresh: boolean;
+  /** With deltas: offset of the last publication sent on this subscription, 0 before the first (§16). */
+  deltaBase: number;
   /** Last publication served; meaningful when positioned. */
   offset: number;
   epoch: string;

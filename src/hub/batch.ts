@@ -2,7 +2,7 @@
 import type { Subscription } from '../connection/subscription.ts';
 import { frameMessages } from '../protocol/message-framing.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
-import type { ChannelItem, Codecs } from './channel-item.ts';
+import type { ChannelItem, Codecs, ItemForm } from './channel-item.ts';
 
 /** Offsets of publications that follow each other in one epoch. */
 interface StreamRange {
@@ -18,7 +18,11 @@ export class Batch {
   readonly #codecs: Codecs;
   readonly #firstSequence: number;
   readonly #isPublications: boolean;
-  readonly #frames: (Buffer | null | undefined)[] = [];
+  readonly #frames: { readonly [form in ItemForm]: (Buffer | null | undefined)[] } = {
+    plain: [],
+    full: [],
+    patch: [],
+  };
 
   constructor(items: readonly ChannelItem[], codecs: Codecs) {
     this.items = items;
@@ -35,27 +39,30 @@ export class Batch {
   }
 
   /** All items in one frame; null when one has no form in this encoding. */
-  frame(format: WireFormat): Buffer | null {
-    return (this.#frames[format.index] ??= this.#encode(format));
+  frame(format: WireFormat, form: ItemForm): Buffer | null {
+    return (this.#frames[form][format.index] ??= this.#encode(format, form));
   }
 
-  /** Whether the subscriber may get the frame of the whole batch as it is. */
-  suitsWhole(subscription: Subscription): boolean {
+  /** In which form the subscriber may get the frame of the whole batch as it is; undefined: item by item. */
+  formFor(subscription: Subscription): ItemForm | undefined {
     const { state } = subscription;
-    if (subscription.since >= this.#firstSequence) return false;
-    if (!this.#isPublications) return state.joinLeavePushes;
-    if (state.delta || subscription.matches !== undefined) return false;
-    if (!state.positioned) return true;
+    if (subscription.since >= this.#firstSequence || subscription.matches !== undefined) return undefined;
+    if (!this.#isPublications) return state.joinLeavePushes ? 'plain' : undefined;
     const { range } = this;
-    return range !== undefined && state.offset + 1 === range.first && state.epoch === range.epoch;
+    if (state.positioned) {
+      if (range === undefined || state.offset + 1 !== range.first || state.epoch !== range.epoch)
+        return undefined;
+    }
+    if (!state.delta) return 'plain';
+    return range !== undefined && state.deltaBase + 1 === range.first ? 'patch' : undefined;
   }
 
-  #encode(format: WireFormat): Buffer | null {
+  #encode(format: WireFormat, form: ItemForm): Buffer | null {
     const only = this.items.length === 1 ? this.items[0] : undefined;
-    if (only !== undefined) return only.frame(format, this.#codecs);
+    if (only !== undefined) return only.frame(format, this.#codecs, form);
     const messages: Buffer[] = [];
     for (const item of this.items) {
-      const message = item.message(format, this.#codecs);
+      const message = item.message(format, this.#codecs, form);
       if (message === null) return null;
       messages.push(message);
     }

@@ -1,7 +1,8 @@
 // Something that happened in a channel, as it goes to subscribers: encoded once per wire format.
+import { fossilDelta } from '../protocol/fossil-delta.ts';
 import { frameMessages } from '../protocol/message-framing.ts';
 import type { ClientInfo, Publication } from '../protocol/publication.ts';
-import type { Codec, Push } from '../protocol/replies.ts';
+import type { Codec, DeliveredPublication, Push } from '../protocol/replies.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
 
 export type Codecs = Readonly<Record<'json' | 'protobuf', Codec>>;
@@ -16,6 +17,15 @@ export type ChannelEvent =
       readonly previous: Publication | undefined;
     }
   | { readonly kind: 'join' | 'leave'; readonly info: ClientInfo };
+
+/**
+ * plain: as published · full: the whole payload in the form of a delta subscription · patch: what changed since the
+ * publication before, or full where there is nothing to compare with (client protocol §16).
+ */
+export type ItemForm = 'plain' | 'full' | 'patch';
+
+const FORM_INDEX = { plain: 0, full: 1, patch: 2 } as const;
+const FORMS = 3;
 
 export class ChannelItem {
   readonly channel: string;
@@ -36,24 +46,47 @@ export class ChannelItem {
     return this.event.kind === 'publication' ? this.event.publication.data.length : 0;
   }
 
+  /** Offset of the publication that a patch of this one is made against; 0 when there is none. */
+  get deltaBase(): number {
+    if (this.event.kind !== 'publication') return 0;
+    const { previous, publication } = this.event;
+    return previous !== undefined && previous.offset === publication.offset - 1 ? previous.offset : 0;
+  }
+
   /** The unframed push; null when the payload has no form in this encoding. */
-  message(format: WireFormat, codecs: Codecs): Buffer | null {
-    return (this.#messages[format.index] ??=
-      codecs[format.encoding].push(this.#asPush(), format.unidirectional) ?? null);
+  message(format: WireFormat, codecs: Codecs, form: ItemForm): Buffer | null {
+    return (this.#messages[slotOf(format, form)] ??=
+      codecs[format.encoding].push(this.#asPush(format, form), format.unidirectional) ?? null);
   }
 
   /** The push in a frame of its own. */
-  frame(format: WireFormat, codecs: Codecs): Buffer | null {
-    const known = this.#frames[format.index];
+  frame(format: WireFormat, codecs: Codecs, form: ItemForm): Buffer | null {
+    const slot = slotOf(format, form);
+    const known = this.#frames[slot];
     if (known !== undefined) return known;
-    const message = this.message(format, codecs);
-    return (this.#frames[format.index] = message && frameMessages(format, [message]));
+    const message = this.message(format, codecs, form);
+    return (this.#frames[slot] = message && frameMessages(format, [message]));
   }
 
-  #asPush(): Push {
+  #asPush(format: WireFormat, form: ItemForm): Push {
     const { event, channel } = this;
-    return event.kind === 'publication'
-      ? { kind: 'publication', channel, publication: event.publication }
-      : { kind: event.kind, channel, info: event.info };
+    if (event.kind !== 'publication') return { kind: event.kind, channel, info: event.info };
+    const { publication, previous } = event;
+    if (form === 'plain') return { kind: 'publication', channel, publication };
+    const patch =
+      form === 'patch' && previous !== undefined && this.deltaBase > 0
+        ? fossilDelta(previous.data, publication.data, { asText: format.encoding === 'json' })
+        : undefined;
+    return { kind: 'publication', channel, publication: inDeltaForm(publication, patch) };
   }
+}
+
+/** For a subscription that negotiated deltas: the patch or, without one, the whole payload. */
+export function inDeltaForm(publication: Publication, patch?: Buffer): DeliveredPublication {
+  const delta = { data: patch ?? publication.data, isPatch: patch !== undefined };
+  return { ...publication, delta };
+}
+
+function slotOf(format: WireFormat, form: ItemForm): number {
+  return format.index * FORMS + FORM_INDEX[form];
 }

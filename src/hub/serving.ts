@@ -2,7 +2,7 @@
 import type { Subscription } from '../connection/subscription.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
 import type { Batch } from './batch.ts';
-import type { ChannelItem, Codecs } from './channel-item.ts';
+import type { ChannelItem, Codecs, ItemForm } from './channel-item.ts';
 
 export interface ServingDeps {
   readonly codecs: Codecs;
@@ -13,12 +13,16 @@ export interface ServingDeps {
 
 export function serveBatch(deps: ServingDeps, subscription: Subscription, batch: Batch): void {
   const { connection, state } = subscription;
-  const frame = batch.suitsWhole(subscription) ? batch.frame(connection.transport.format) : null;
+  const form = batch.formFor(subscription);
+  const frame = form === undefined ? null : batch.frame(connection.transport.format, form);
   if (frame === null) {
     for (const item of batch.items) serveItem(deps, subscription, item);
     return;
   }
-  if (state.positioned && batch.range !== undefined) state.offset = batch.range.last;
+  if (batch.range !== undefined) {
+    if (state.positioned) state.offset = batch.range.last;
+    if (state.delta) state.deltaBase = batch.range.last;
+  }
   deps.counters.delivered += batch.items.length;
   connection.deliver(frame, 'publication');
 }
@@ -46,13 +50,20 @@ export function serveItem(deps: ServingDeps, subscription: Subscription, item: C
     }
     if (subscription.matches !== undefined && !subscription.matches(tags)) return;
   }
-  const frame = item.frame(connection.transport.format, deps.codecs);
+  const frame = item.frame(connection.transport.format, deps.codecs, formFor(subscription, item));
   if (frame === null) {
     connection.close(CloseCauses.inappropriateProtocol);
     return;
   }
+  if (state.delta && event.kind === 'publication') state.deltaBase = event.publication.offset;
   deps.counters.delivered += 1;
   connection.deliver(frame, 'publication');
+}
+
+/** A patch only fits on the publication that was sent last (§16). */
+function formFor({ state }: Subscription, item: ChannelItem): ItemForm {
+  if (!state.delta || item.event.kind !== 'publication') return 'plain';
+  return item.deltaBase > 0 && item.deltaBase === state.deltaBase ? 'patch' : 'full';
 }
 
 function comparePosition(

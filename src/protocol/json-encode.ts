@@ -135,7 +135,7 @@ function encodePublication(publication: DeliveredPublication): string {
     // A delta negotiated on JSON makes every payload a JSON string, patch or not (§16).
     delta === undefined
       ? publication.data.length > 0 && `"data":${payload(publication.data)}`
-      : `"data":${JSON.stringify(delta.data.toString('utf8'))}`,
+      : `"data":${deltaPayload(publication.data, delta.data)}`,
     publication.info && `"info":${encodeInfo(publication.info)}`,
     publication.offset > 0 && `"offset":${publication.offset}`,
     publication.tags && `"tags":${JSON.stringify(publication.tags)}`,
@@ -161,6 +161,12 @@ function expires(ttlS: number | undefined): string[] {
 function position(at: StreamPosition | undefined): (string | false)[] {
   if (at === undefined) return [];
   return [at.epoch !== '' && `"epoch":${JSON.stringify(at.epoch)}`, at.offset > 0 && `"offset":${at.offset}`];
+}
+
+/** The patch, or the whole payload as it is: patches are made against its exact bytes. */
+function deltaPayload(data: Buffer, delta: Buffer): string {
+  payload(data);
+  return JSON.stringify(delta.toString('utf8'));
 }
 
 /** Checked here and not where it came in: once per publication and process, whatever the publisher spoke. */
