@@ -108,8 +108,9 @@ t.test('garbage is refused without a word of it in the message', async (t) => {
   }
 });
 
+const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+
 t.test('keys that cannot be fetched are told apart from a token that is wrong', async (t) => {
-  const part = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');
   const run = await cliRun(['check-token', `${part({ alg: 'RS256' })}.${part({ sub: '1' })}.AA`], {
     environment: { HOLDFAST_CLIENT_TOKEN_JWKS_PUBLIC_ENDPOINT: 'http://127.0.0.1:9/keys' },
   });
