@@ -1,4 +1,5 @@
 // What commands need of the process around them.
+import type { Config } from '../config/schema.ts';
 import type { Clock } from '../util/clock.ts';
 
 export interface Output {
@@ -12,7 +13,10 @@ export interface CliDeps {
   readonly stderr: Output;
   readonly clock: Clock;
   readonly version: string;
+  /** All of standard input. */
   readText(): Promise<string>;
+  /** Becomes the primary; resolves when the gateway has ended. */
+  serve(config: Config): Promise<void>;
 }
 
 /** SGR parameters: switch on, switch off. */

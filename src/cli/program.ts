@@ -6,9 +6,27 @@ import { addCheckToken } from './check-token.ts';
 import { CliError, type ExitCode, ExitCodes } from './cli-error.ts';
 import { type CliDeps, note, paint } from './cli-deps.ts';
 import { addDefaults, addSchema } from './defaults.ts';
+import { addDrain } from './drain.ts';
 import { addPub } from './pub.ts';
+import { addServe } from './serve.ts';
+import { addStatus } from './status.ts';
 import { addSub } from './sub.ts';
 import { addSubToken, addToken } from './token.ts';
+
+/** In the order in which the help lists them. */
+const COMMANDS = [
+  addServe,
+  addCheck,
+  addDefaults,
+  addSchema,
+  addToken,
+  addSubToken,
+  addCheckToken,
+  addPub,
+  addSub,
+  addStatus,
+  addDrain,
+] as const;
 
 /** Runs one command; resolves to the exit code. */
 export async function runCli(args: readonly string[], deps: CliDeps): Promise<ExitCode> {
@@ -42,18 +60,7 @@ First steps:
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 69 no gateway answers, 78 wrong configuration.`,
     );
-  for (const add of [
-    addCheck,
-    addDefaults,
-    addSchema,
-    addToken,
-    addSubToken,
-    addCheckToken,
-    addPub,
-    addSub,
-  ]) {
-    add(program, deps);
-  }
+  for (const add of COMMANDS) add(program, deps);
   return program;
 }
 

@@ -5,55 +5,60 @@ import type { Config } from './schema.ts';
 
 export interface ConfigWarning {
   readonly option: string;
+  /** `danger`: it opens a door; worth a line at every start. `advice`: worth a line when somebody asks. */
+  readonly risk: 'danger' | 'advice';
   readonly message: string;
 }
 
 export function configWarnings(config: Config): ConfigWarning[] {
   const { client, channel, http_api: api, http_server: server } = config;
   const warnings: ConfigWarning[] = [];
-  const warn = (option: string, message: string): void => void warnings.push({ option, message });
+  const danger = (option: string, message: string): void =>
+    void warnings.push({ option, risk: 'danger', message });
+  const advise = (option: string, message: string): void =>
+    void warnings.push({ option, risk: 'advice', message });
 
-  if (client.insecure) warn('client.insecure', 'anybody may connect and do anything: for development only');
+  if (client.insecure) danger('client.insecure', 'anybody may connect and do anything: for development only');
   if (client.insecure_skip_token_signature_verify) {
-    warn('client.insecure_skip_token_signature_verify', 'anybody can write a token that is believed');
+    danger('client.insecure_skip_token_signature_verify', 'anybody can write a token that is believed');
   }
   if (client.user_id_http_header !== '') {
-    warn('client.user_id_http_header', 'is safe only behind a proxy that removes the header from requests');
+    danger('client.user_id_http_header', 'is safe only behind a proxy that removes the header from requests');
   }
   if (client.allowed_origins.includes('*')) {
-    warn('client.allowed_origins', 'any web page may connect in the name of its visitors');
+    danger('client.allowed_origins', 'any web page may connect in the name of its visitors');
   }
   if (api.insecure && !api.disabled)
-    warn('http_api.insecure', 'anybody who reaches the port may use the API');
+    danger('http_api.insecure', 'anybody who reaches the port may use the API');
   if (!api.disabled && api.key !== '' && api.key.length < 16) {
-    warn('http_api.key', 'is short: take at least 16 random characters');
+    advise('http_api.key', 'is short: take at least 16 random characters');
   }
   for (const name of ['token', 'subscription_token'] as const) {
     const secret = client[name].hmac_secret_key;
     if (secret !== '' && secret.length < 32) {
-      warn(`client.${name}.hmac_secret_key`, 'is short: take at least 32 random characters');
+      advise(`client.${name}.hmac_secret_key`, 'is short: take at least 32 random characters');
     }
   }
   if (server.internal_port === null && (!api.disabled || config.prometheus.enabled)) {
-    warn('http_server.internal_port', 'is not set: API and metrics share the public port with the clients');
+    advise('http_server.internal_port', 'is not set: API and metrics share the public port with the clients');
   }
-  warnChannels(channel.without_namespace, ['channel', 'without_namespace'], warn);
+  adviseOnChannels(channel.without_namespace, ['channel', 'without_namespace'], advise);
   for (const [index, namespace] of channel.namespaces.entries()) {
-    warnChannels(namespace, ['channel', 'namespaces', index], warn);
+    adviseOnChannels(namespace, ['channel', 'namespaces', index], advise);
   }
   return warnings;
 }
 
-function warnChannels(
+function adviseOnChannels(
   rules: ChannelRules,
   path: readonly (string | number)[],
-  warn: (option: string, message: string) => void,
+  advise: (option: string, message: string) => void,
 ): void {
   if (rules.allow_recovery && rules.history_size === 0) {
-    warn(pathText([...path, 'allow_recovery']), 'has no effect without history_size and history_ttl');
+    advise(pathText([...path, 'allow_recovery']), 'has no effect without history_size and history_ttl');
   }
   if (rules.delta_publish && rules.allowed_delta_types.length === 0) {
-    warn(pathText([...path, 'delta_publish']), 'has no effect without allowed_delta_types');
+    advise(pathText([...path, 'delta_publish']), 'has no effect without allowed_delta_types');
   }
 }
 

@@ -24,6 +24,7 @@ export async function cliRun(args: readonly string[], options: CliRunOptions = {
     clock: systemClock,
     version: '1.2.3',
     readText: () => Promise.resolve(''),
+    serve: () => Promise.resolve(),
     ...deps,
   });
   return { code, out, err };

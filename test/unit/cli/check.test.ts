@@ -17,7 +17,11 @@ t.test('a valid file, with a word about what is risky', async (t) => {
     valid: true,
     issues: [],
     warnings: [
-      { option: 'client.insecure', message: 'anybody may connect and do anything: for development only' },
+      {
+        option: 'client.insecure',
+        risk: 'danger',
+        message: 'anybody may connect and do anything: for development only',
+      },
     ],
   });
   const fromEnvironment = await cliRun(['check'], { environment: { HOLDFAST_CONFIG: file } });

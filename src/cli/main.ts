@@ -1,0 +1,41 @@
+// The command line in its process: real streams, real time, and the exit code.
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../util/clock.ts';
+import { readVersion } from '../util/version.ts';
+import { runCli } from './program.ts';
+
+/** The program that the primary forks its workers from: the same one, compiled. */
+const PROGRAM = fileURLToPath(new URL('../main.js', import.meta.url));
+
+export async function runCommand(): Promise<void> {
+  // The reader of a pipe may have seen enough: `holdfast defaults | head`.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+    process.exit(0);
+  });
+  const version = readVersion();
+  let served = 0;
+  const code = await runCli(process.argv.slice(2), {
+    environment: process.env,
+    stdout: process.stdout,
+    stderr: process.stderr,
+    clock: systemClock,
+    version,
+    readText: async () => {
+      let text = '';
+      for await (const chunk of process.stdin.setEncoding('utf8')) text += String(chunk);
+      return text;
+    },
+    serve: async (config) => {
+      // Loaded on demand: no other command needs it.
+      const [{ runPrimary }, { createLogger }, { logLevel }] = await Promise.all([
+        import('../app/primary.ts'),
+        import('../observe/logger.ts'),
+        import('../app/worker-settings.ts'),
+      ]);
+      const logger = createLogger({ level: logLevel(config), role: 'primary' });
+      served = await runPrimary(config, { logger, version, environment: process.env, workerProgram: PROGRAM });
+    },
+  });
+  process.exitCode = code === 0 ? served : code;
+}

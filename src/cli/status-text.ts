@@ -1,0 +1,85 @@
+// How `holdfast status` lays a host out for people.
+import type { HostStatus, WorkerStatus } from '../cluster/host-status.ts';
+import { type CliDeps, paint } from './cli-deps.ts';
+import { ageText, bytesText, type Column, tableLines } from './table.ts';
+
+const STATE_STYLES = { serving: 'green', starting: 'yellow', draining: 'yellow', degraded: 'red' } as const;
+
+const COLUMNS: readonly Column[] = [
+  { title: 'worker', align: 'right' },
+  { title: 'pid', align: 'right' },
+  { title: 'state', align: 'left' },
+  { title: 'for', align: 'right' },
+  { title: 'connections', align: 'right' },
+  { title: 'memory', align: 'right' },
+  { title: 'heap', align: 'right' },
+  { title: 'loop lag', align: 'right' },
+  { title: 'restarts', align: 'right' },
+  { title: '', align: 'left' },
+];
+
+export function statusText(status: HostStatus, deps: CliDeps): string {
+  const style = STATE_STYLES[status.state];
+  const limit =
+    status.connectionsAllowed === null ? '' : ` of ${status.connectionsAllowed} that descriptors allow`;
+  const refused = Object.entries(status.refused).filter(([, count]) => count > 0);
+  const lines = [
+    `holdfast ${status.version}  ${paint(deps.stdout, deps.environment, style, status.state)}  ` +
+      `up ${ageText(status.uptimeMs)}  pid ${status.pid}  node ${status.node}`,
+    '',
+    `listening    ${status.listening.join(', ') || 'not yet'}`,
+    `connections  ${status.connections}${limit}`,
+    ...(status.held > 0 ? [`waiting      ${status.held} for a worker`] : []),
+    ...(refused.length > 0
+      ? [`refused      ${refused.map(([reason, count]) => `${count} ${reason}`).join(', ')}`]
+      : []),
+    '',
+    ...tableLines(COLUMNS, status.workers.map(workerRow)),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function orDash(value: number | null, text: (value: number) => string): string {
+  return value === null ? '-' : text(value);
+}
+
+function workerRow(worker: WorkerStatus): string[] {
+  return [
+    String(worker.slot),
+    orDash(worker.pid, String),
+    worker.state,
+    orDash(worker.sinceMs, ageText),
+    String(worker.connections),
+    orDash(worker.rssBytes, bytesText),
+    orDash(worker.heapUsedBytes, bytesText),
+    orDash(worker.loopLagMs, (lagMs) => `${lagMs} ms`),
+    String(worker.restarts),
+    remarks(worker).join('; '),
+  ];
+}
+
+function remarks(worker: WorkerStatus): string[] {
+  return [
+    ...(worker.crashLooping ? ['crash loop'] : []),
+    ...(worker.retryInMs === null ? [] : [`next attempt in ${ageText(worker.retryInMs)}`]),
+    ...(worker.answering === 'hung' ? ['does not answer'] : []),
+    ...(worker.lastFailure === null ? [] : [`last failure: ${worker.lastFailure}`]),
+  ];
+}
+
+/** The gateway may be of another version than this command. */
+export function isHostStatus(value: unknown): value is HostStatus {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'state' in value &&
+    typeof value.state === 'string' &&
+    'listening' in value &&
+    Array.isArray(value.listening) &&
+    'refused' in value &&
+    typeof value.refused === 'object' &&
+    value.refused !== null &&
+    'workers' in value &&
+    Array.isArray(value.workers)
+  );
+}
