@@ -1,0 +1,69 @@
+// The edge of the channel: only whole messages of ours pass.
+import t from 'tap';
+import { isToPrimary, isToWorker, type ToPrimary, type ToWorker } from '../../../src/cluster/ipc.ts';
+
+const facts = { config: {}, slot: 1, slots: 2, incarnation: 1, engineSocketPath: '' };
+const vitals = { loopLagMs: 1.5, rssBytes: 1, heapUsedBytes: 1 };
+
+const toWorker: { readonly [Type in ToWorker['type']]: ToWorker & { readonly type: Type } } = {
+  start: { type: 'start', facts },
+  ping: { type: 'ping', id: 1 },
+  assign: { type: 'assign', head: new Uint8Array(3) },
+  drain: { type: 'drain', durationMs: 5 },
+  hurry: { type: 'hurry' },
+  stop: { type: 'stop' },
+  question: { type: 'question', id: 1, kind: 'metrics', params: null },
+  collected: { type: 'collected', id: 1, answers: [] },
+};
+
+const toPrimary: { readonly [Type in ToPrimary['type']]: ToPrimary & { readonly type: Type } } = {
+  hello: { type: 'hello', version: 1 },
+  ready: { type: 'ready', addresses: ['127.0.0.1:1'] },
+  failed: { type: 'failed', reason: 'no', isConfig: false },
+  'last-words': { type: 'last-words', kind: 'metrics', value: 1 },
+  pong: { type: 'pong', id: 1, vitals },
+  connections: { type: 'connections', closed: 1, boundSids: [], unboundSids: ['x'] },
+  draining: { type: 'draining', remaining: 0 },
+  answer: { type: 'answer', id: 1, value: null },
+  collect: { type: 'collect', id: 1, kind: 'metrics', params: null },
+};
+
+t.test('every message passes in its own direction only', async (t) => {
+  for (const message of Object.values(toWorker)) {
+    t.ok(isToWorker(message), message.type);
+    t.notOk(isToPrimary(message), message.type);
+  }
+  for (const message of Object.values(toPrimary)) {
+    t.ok(isToPrimary(message), message.type);
+    t.notOk(isToWorker(message), message.type);
+  }
+});
+
+t.test('a message with a missing or wrong field does not pass', async (t) => {
+  for (const message of [...Object.values(toWorker), ...Object.values(toPrimary)]) {
+    for (const field of Object.keys(message)) {
+      // Of these anything is allowed.
+      if (['params', 'value'].includes(field)) continue;
+      const { [field]: _, ...rest } = Object.fromEntries(Object.entries(message));
+      t.notOk(isToWorker(rest) || isToPrimary(rest), `${message.type} without ${field}`);
+      const wrong = { ...rest, [field]: Symbol.iterator };
+      t.notOk(isToWorker(wrong) || isToPrimary(wrong), `${message.type} with a wrong ${field}`);
+    }
+  }
+});
+
+t.test('nobody else’s messages pass', async (t) => {
+  for (const message of [
+    undefined,
+    null,
+    1,
+    'ready',
+    [],
+    {},
+    { type: 1 },
+    { type: 'sticky:connection' },
+    { type: 'toString' },
+  ]) {
+    t.notOk(isToWorker(message) || isToPrimary(message), JSON.stringify(message));
+  }
+});
