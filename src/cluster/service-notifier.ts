@@ -14,6 +14,7 @@ interface NotifierDeps {
 
 /** A status line is news only while it is fresh: what waits behind a slow notification is replaced, not queued. */
 const MAX_WAITING = 8;
+const PROGRAM_TIMEOUT_MS = 5000;
 
 export class ServiceNotifier {
   readonly #deps: NotifierDeps;
@@ -86,12 +87,15 @@ export class ServiceNotifier {
 
   #run(words: readonly string[]): Promise<void> {
     return new Promise((resolve) => {
-      const child = spawn(this.#deps.program, words, { stdio: 'ignore', timeout: 5000 });
+      const child = spawn(this.#deps.program, words, { stdio: 'ignore' });
+      const timer = setTimeout(() => child.kill('SIGKILL'), PROGRAM_TIMEOUT_MS);
       child.once('error', (error) => {
+        clearTimeout(timer);
         this.#deps.logger.warn({ err: error }, 'cannot notify the service manager');
         resolve();
       });
       child.once('exit', (code) => {
+        clearTimeout(timer);
         if (code !== 0) this.#deps.logger.warn({ code, word: words[0] }, 'service manager was not notified');
         resolve();
       });

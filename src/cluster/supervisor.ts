@@ -30,7 +30,7 @@ export interface WorkerObserver {
   /** It serves from now on (true), or takes nothing new any more (false). */
   routed?(process: WorkerProcess, routed: boolean): void;
   message?(process: WorkerProcess, message: ToPrimary): void;
-  gone?(process: WorkerProcess, end: WorkerEnd, reason: string | undefined): void;
+  gone?(process: WorkerProcess, end: WorkerEnd): void;
 }
 
 interface SupervisorDeps {
@@ -66,7 +66,9 @@ interface Slot {
   incarnation: number;
   timer: NodeJS.Timeout | undefined;
   addresses: readonly string[];
-  /** What the worker itself said before it ended. */
+  /** Why the process that runs says it cannot serve. */
+  complaint: string | undefined;
+  /** Why the last process ended; forgotten when another is ready. */
   lastFailure: string | undefined;
 }
 
@@ -99,6 +101,7 @@ export class Supervisor {
         incarnation: 0,
         timer: undefined,
         addresses: [],
+        complaint: undefined,
         lastFailure: undefined,
       };
       this.#slots.push(slot);
@@ -201,6 +204,7 @@ export class Supervisor {
   #fork(slot: Slot): void {
     slot.incarnation += 1;
     slot.addresses = [];
+    slot.complaint = undefined;
     const worker: Worker = cluster.fork();
     if (worker.process.pid === undefined) {
       // No memory, processes or descriptors: not even started, and it says so only by an error event.
@@ -227,7 +231,7 @@ export class Supervisor {
       this.#deps.logger.info({ slot: slot.number, pid: process.pid }, 'worker ready');
       this.#dispatch(slot, { type: 'ready', nowMs: this.#deps.clock.monotonicMs() });
     } else if (message.type === 'failed') {
-      slot.lastFailure = message.reason;
+      slot.complaint = message.reason;
       this.#deps.logger.error(
         { slot: slot.number, pid: process.pid, reason: message.reason },
         'worker cannot serve',
@@ -238,7 +242,7 @@ export class Supervisor {
 
   #greet(slot: Slot, process: WorkerProcess, version: number): void {
     if (version !== IPC_VERSION) {
-      slot.lastFailure = `worker speaks version ${version} of the control messages, the primary ${IPC_VERSION}`;
+      slot.complaint = `worker speaks version ${version} of the control messages, the primary ${IPC_VERSION}`;
       process.kill();
       return;
     }
@@ -251,10 +255,11 @@ export class Supervisor {
 
   #onGone(slot: Slot, process: WorkerProcess, end: WorkerEnd): void {
     slot.process = undefined;
-    slot.lastFailure ??= end.signal === null ? `exit code ${end.code}` : `signal ${end.signal}`;
+    slot.lastFailure =
+      slot.complaint ?? (end.signal === null ? `exit code ${end.code}` : `signal ${end.signal}`);
     // The slot first, so that observers see it as it is now: reassigning looks at who is routable.
     this.#exited(slot);
-    for (const observer of this.#observers) observer.gone?.(process, end, slot.lastFailure);
+    for (const observer of this.#observers) observer.gone?.(process, end);
     this.#notifyEmpty();
   }
 

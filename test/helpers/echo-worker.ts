@@ -7,6 +7,7 @@ import { WorkerLink } from '../../src/cluster/worker-link.ts';
 interface EchoConfig {
   /** Slots whose worker ends before it is ready. */
   readonly crashingSlots?: readonly number[];
+  readonly neverReady?: boolean;
   readonly internalPort?: number;
   readonly requestTimeoutMs?: number;
 }
@@ -24,7 +25,7 @@ const { requestTimeoutMs: requestTimeout } = config;
 const server = createServer(
   requestTimeout === undefined
     ? {}
-    : { requestTimeout, headersTimeout: 500, connectionsCheckingInterval: 50 },
+    : { requestTimeout, headersTimeout: requestTimeout, connectionsCheckingInterval: 50 },
 );
 
 function facts(url: string, bodyBytes: number): string {
@@ -98,4 +99,4 @@ const internal =
           },
         ),
       ];
-link.ready(internal);
+if (config.neverReady !== true) link.ready(internal);

@@ -9,6 +9,14 @@ import { judgeSilence } from '../../../src/cluster/heartbeat.ts';
 import { jsonLine, JsonLines } from '../../../src/cluster/json-lines.ts';
 import { encodeRefusal } from '../../../src/cluster/refusal.ts';
 
+function limits(soft: string, hard: string): string {
+  return (
+    `Limit                     Soft Limit           Hard Limit           Units\n` +
+    `Max processes             96000                96000                processes\n` +
+    `Max open files            ${soft.padEnd(20)} ${hard.padEnd(20)} files     \n`
+  );
+}
+
 t.test('silence is judged by unanswered questions', async (t) => {
   const policy = { intervalMs: 1000, slowMs: 5000, hungMs: 30_000 };
   t.same(
@@ -18,10 +26,6 @@ t.test('silence is judged by unanswered questions', async (t) => {
 });
 
 t.test('descriptor limits are read as the kernel writes them', async (t) => {
-  const limits = (soft: string, hard: string): string =>
-    `Limit                     Soft Limit           Hard Limit           Units\n` +
-    `Max processes             96000                96000                processes\n` +
-    `Max open files            ${soft.padEnd(20)} ${hard.padEnd(20)} files     \n`;
   t.same(parseDescriptorLimit(limits('1024', '20000')), { soft: 1024, hard: 20_000 });
   t.same(parseDescriptorLimit(limits('unlimited', 'unlimited')), { soft: Infinity, hard: Infinity });
   t.equal(parseDescriptorLimit('nothing of the kind'), undefined);
