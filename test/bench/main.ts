@@ -86,7 +86,7 @@ function summary(scenario: Scenario, sample: Sample): string {
 }
 
 /** Undefined when there is nothing to measure. */
-async function runScenario(scenario: Scenario): Promise<Outcome | undefined> {
+async function runScenario(scenario: Scenario, runner: Runner): Promise<Outcome | undefined> {
   const subjects = scenario.subjects.filter(
     ({ name }) =>
       (wanted?.includes(name) ?? true) && (!values.smoke || scenario.smokeSubjects.includes(name)),
@@ -101,12 +101,7 @@ async function runScenario(scenario: Scenario): Promise<Outcome | undefined> {
   const samples = new Map<string, Sample[]>(subjects.map(({ name }) => [name, []]));
   const failures: string[] = [];
   const facts = machine();
-  const runner = new Runner({
-    options,
-    nodeArgs: values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`],
-    progress: (text) => {
-      progress.now(text);
-    },
+  await runner.run(scenario, subjects, values.smoke ? 1 : (rounds ?? scenario.rounds), {
     onSample(subject, round, sample) {
       samples.get(subject.name)?.push(sample);
       progress.line(`${scenario.name} ${round} ${subject.name}: ${summary(scenario, sample)}`);
@@ -117,13 +112,6 @@ async function runScenario(scenario: Scenario): Promise<Outcome | undefined> {
       progress.line(`${scenario.name} ${round} ${subject.name} FAILED: ${message}`);
     },
   });
-  const interrupt = (): void => {
-    runner.kill();
-    process.exit(130);
-  };
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-  await runner.run(scenario, subjects, values.smoke ? 1 : (rounds ?? scenario.rounds));
-  process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   const date = new Date().toISOString().slice(0, 10);
   const method = scenario.method(options);
   return { scenario, method, acknowledge: values.ack, machine: facts, date, samples, failures };
@@ -142,10 +130,27 @@ function conclude(outcome: Outcome): boolean {
 }
 
 async function main(): Promise<boolean> {
+  const runner = new Runner({
+    options,
+    nodeArgs: values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`],
+    progress: (text) => {
+      progress.now(text);
+    },
+  });
+  const interrupt = (): void => {
+    runner.kill();
+    process.exit(130);
+  };
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   let sound = true;
-  for (const scenario of chosenScenarios()) {
-    const outcome = await runScenario(scenario);
-    sound = (outcome === undefined || conclude(outcome)) && sound;
+  try {
+    for (const scenario of chosenScenarios()) {
+      const outcome = await runScenario(scenario, runner);
+      sound = (outcome === undefined || conclude(outcome)) && sound;
+    }
+  } finally {
+    await runner.close();
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
   }
   progress.line(sound ? 'sound' : 'NOT SOUND: see above');
   return sound;

@@ -9,13 +9,16 @@ export interface RunnerDeps {
   /** For the Node processes of the servers. */
   readonly nodeArgs: readonly string[];
   readonly progress: (text: string) => void;
+}
+
+export interface RunListener {
   readonly onSample: (subject: Subject, round: number, sample: Sample) => void;
   readonly onFailure: (subject: Subject, round: number, message: string) => void;
 }
 
 export class Runner {
   readonly #deps: RunnerDeps;
-  #servers: RunningServer[] = [];
+  readonly #servers = new Map<string, RunningServer>();
   #generators: GeneratorProcess[] = [];
   #stopped = false;
 
@@ -23,11 +26,16 @@ export class Runner {
     this.#deps = deps;
   }
 
-  async run(scenario: Scenario, subjects: readonly Subject[], rounds: number): Promise<void> {
+  async run(
+    scenario: Scenario,
+    subjects: readonly Subject[],
+    rounds: number,
+    listener: RunListener,
+  ): Promise<void> {
     for (let round = 1; round <= rounds; round++) {
       for (const subject of subjects) {
         if (this.#stopped) return;
-        await this.#measure(scenario, subject, round, `${scenario.name} ${round}/${rounds} ${subject.name}`);
+        await this.#measure(scenario, subject, round, rounds, listener);
       }
     }
   }
@@ -35,43 +43,60 @@ export class Runner {
   /** Ends every process at once; for a benchmark that was interrupted. */
   kill(): void {
     this.#stopped = true;
-    for (const generator of this.#generators) generator.kill();
-    for (const server of this.#servers) server.kill();
+    this.#killGenerators();
+    for (const server of this.#servers.values()) server.kill();
   }
 
-  async #measure(scenario: Scenario, subject: Subject, round: number, where: string): Promise<void> {
-    const { options, progress, onSample, onFailure } = this.#deps;
+  /** Stops what is still running. */
+  async close(): Promise<void> {
+    this.#killGenerators();
+    const servers = [...this.#servers.values()];
+    this.#servers.clear();
+    await Promise.all(servers.map(async (server) => server.stop()));
+  }
+
+  async #measure(
+    scenario: Scenario,
+    subject: Subject,
+    round: number,
+    rounds: number,
+    listener: RunListener,
+  ): Promise<void> {
+    const { options, progress } = this.#deps;
     const say = (text: string): void => {
-      progress(`${where}: ${text}`);
+      progress(`${scenario.name} ${round}/${rounds} ${subject.name}: ${text}`);
     };
+    let failed = false;
     try {
       say('starting');
-      onSample(
-        subject,
-        round,
-        await scenario.measure(subject, {
-          ...options,
-          server: async (wanted) => this.#server(wanted),
-          generator: (name, more) => this.#generator(name, more ?? {}, say),
-          progress: say,
-        }),
-      );
+      const run: Run = {
+        ...options,
+        server: async (wanted) => this.#server(wanted),
+        generator: (name, more) => this.#generator(name, more ?? {}, say),
+        progress: say,
+      };
+      listener.onSample(subject, round, await scenario.measure(subject, run));
     } catch (error) {
-      const output = this.#servers.map((server) => server.output.trim()).join('\n');
+      failed = true;
+      const output = this.#servers.get(subject.name)?.output.trim() ?? '';
       const message = error instanceof Error ? error.message : String(error);
-      if (!this.#stopped) onFailure(subject, round, output === '' ? message : `${message}\n${output}`);
+      if (!this.#stopped) {
+        listener.onFailure(subject, round, output === '' ? message : `${message}\n${output}`);
+      }
     } finally {
       say('stopping');
-      await this.#stopAll();
+      // A smoke run uses a server for all scenarios; a measurement wants a fresh one.
+      if (failed || !options.smoke) await this.close();
+      else this.#killGenerators();
     }
   }
 
   async #server(subject: Subject): Promise<RunningServer> {
-    const server = await subject.start({
-      acknowledge: this.#deps.options.acknowledge,
-      nodeArgs: this.#deps.nodeArgs,
-    });
-    this.#servers.push(server);
+    const running = this.#servers.get(subject.name);
+    if (running !== undefined) return running;
+    const { options, nodeArgs } = this.#deps;
+    const server = await subject.start({ acknowledge: options.acknowledge, nodeArgs });
+    this.#servers.set(subject.name, server);
     return server;
   }
 
@@ -86,11 +111,8 @@ export class Runner {
     return generator;
   }
 
-  async #stopAll(): Promise<void> {
+  #killGenerators(): void {
     for (const generator of this.#generators) generator.kill();
     this.#generators = [];
-    const servers = this.#servers;
-    this.#servers = [];
-    await Promise.all(servers.map(async (server) => server.stop()));
   }
 }
