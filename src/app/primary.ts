@@ -35,6 +35,8 @@ export interface PrimaryDeps {
 
 const LEAVING: Refusal = { status: 503, reason: 'this host is leaving', retryAfterS: 2 };
 const HURRY_MS = 3000;
+/** For the other workers, once one is ready. */
+const START_PATIENCE_MS = 3000;
 
 /** Serves until it is asked to leave; resolves to the exit code. Everything it made is gone by then. */
 export async function runPrimary(config: Config, deps: PrimaryDeps): Promise<number> {
@@ -120,7 +122,7 @@ class Primary {
       logger,
       methods: {
         status: () => this.#status(),
-        drain: (params, progress) => this.#drainByCommand(params, progress),
+        drain: (_params, progress) => this.#drainByCommand(progress),
       },
     });
     this.#notifier = new ServiceNotifier({
@@ -143,7 +145,7 @@ class Primary {
     await this.#control.listen(controlSocketPath(this.#config, environment));
     this.#supervisor.start();
     const ended = this.#drain.whenEnded();
-    await Promise.race([this.#start.firstReady(), ended]);
+    await Promise.race([this.#start.serving(START_PATIENCE_MS), ended]);
     if (!this.#drain.draining) await this.#serve();
     await ended;
     return 0;
@@ -208,15 +210,11 @@ class Primary {
     return hostStatus(parts, facts, systemClock.monotonicMs());
   }
 
-  async #drainByCommand(params: unknown, progress: (value: unknown) => void): Promise<unknown> {
-    const hurry = typeof params === 'object' && params !== null && 'hurry' in params && params.hurry === true;
-    if (!this.#drain.draining || hurry) this.#drain.ask('command');
+  async #drainByCommand(progress: (value: unknown) => void): Promise<unknown> {
     const unwatch = this.#drain.watch(progress);
-    try {
-      await this.#drain.whenEnded();
-    } finally {
-      unwatch();
-    }
+    this.#drain.ask('command');
+    await this.#drain.whenEnded();
+    unwatch();
     return this.#drain.progress;
   }
 }

@@ -33,19 +33,3 @@ export function serveAssignedConnections(httpServer: HttpServer, link: WorkerLin
     process.emit('message', { type: 'sticky:connection', data: head }, socket);
   });
 }
-
-/** Listens on an address that all workers share through node:cluster, and says where. */
-export function listenShared(
-  httpServer: HttpServer,
-  address: { readonly host: string | undefined; readonly port: number },
-): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const { host, port } = address;
-    httpServer.once('error', reject);
-    httpServer.listen({ port, backlog: 4096, ...(host === undefined ? {} : { host }) }, () => {
-      httpServer.off('error', reject);
-      const bound = httpServer.address();
-      resolve(typeof bound === 'object' && bound !== null ? `${bound.address}:${bound.port}` : String(bound));
-    });
-  });
-}

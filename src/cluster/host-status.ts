@@ -81,9 +81,10 @@ function stateOf(
 ): HostStatus['state'] {
   if (draining) return 'draining';
   if (listening.length === 0) return 'starting';
-  return workers.every(({ state, answering }) => state === 'ready' && answering !== 'hung')
-    ? 'serving'
-    : 'degraded';
+  // A worker that boots for the first time is no loss.
+  const isWell = ({ state, restarts, answering }: WorkerStatus): boolean =>
+    (state === 'ready' || (state === 'booting' && restarts === 0)) && answering !== 'hung';
+  return workers.every(isWell) ? 'serving' : 'degraded';
 }
 
 function workerStatus(parts: HostParts, view: SlotView, nowMs: number): WorkerStatus {

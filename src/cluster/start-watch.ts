@@ -1,28 +1,59 @@
-// Whether the host comes up at all: the first worker that is ready, or a worker that says that it never will be.
+// Whether the host comes up: workers that are ready, workers that crash, or one that says that it never will be.
 import { ConfigError } from '../util/errors.ts';
 import type { ToPrimary } from './ipc.ts';
 import type { WorkerObserver } from './supervisor.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 export class StartWatch implements WorkerObserver {
-  #outcome: 'starting' | 'ready' | ConfigError = 'starting';
-  #waiting: (() => void)[] = [];
+  readonly #booting = new Set<WorkerProcess>();
+  #isReady = false;
+  #hopeless: ConfigError | undefined;
+  #onChange: (() => void) | undefined;
 
-  /** Rejects with what is wrong in the configuration. A worker that crashes for other reasons is tried again. */
-  async firstReady(): Promise<void> {
-    if (this.#outcome === 'starting') await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    if (this.#outcome instanceof ConfigError) throw this.#outcome;
+  /**
+   * Resolves when there is a ready worker and no other one is still starting: the first would get everybody who waits at
+   * the door. For those others it waits at most `patienceMs`. Rejects with what is wrong in the configuration; a worker
+   * that crashes for other reasons is tried again.
+   */
+  async serving(patienceMs: number): Promise<void> {
+    await this.#until(() => this.#isReady || this.#hopeless !== undefined);
+    if (this.#hopeless !== undefined) throw this.#hopeless;
+    await this.#until(() => this.#booting.size === 0, patienceMs);
   }
 
-  message(_process: WorkerProcess, message: ToPrimary): void {
-    if (this.#outcome !== 'starting') return;
-    if (message.type === 'ready') this.#end('ready');
-    else if (message.type === 'failed' && message.isConfig) this.#end(new ConfigError(message.reason));
+  forked(process: WorkerProcess): void {
+    this.#booting.add(process);
   }
 
-  #end(outcome: 'ready' | ConfigError): void {
-    this.#outcome = outcome;
-    for (const resolve of this.#waiting) resolve();
-    this.#waiting = [];
+  message(process: WorkerProcess, message: ToPrimary): void {
+    if (message.type === 'ready') {
+      this.#isReady = true;
+      this.#settled(process);
+    } else if (message.type === 'failed' && message.isConfig && !this.#isReady) {
+      this.#hopeless ??= new ConfigError(message.reason);
+      this.#settled(process);
+    }
+  }
+
+  gone(process: WorkerProcess): void {
+    this.#settled(process);
+  }
+
+  #settled(process: WorkerProcess): void {
+    this.#booting.delete(process);
+    this.#onChange?.();
+  }
+
+  async #until(isTrue: () => boolean, patienceMs?: number): Promise<void> {
+    if (isTrue()) return;
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#onChange = (): void => {
+        if (isTrue()) resolve();
+      };
+      if (patienceMs !== undefined) timer = setTimeout(resolve, patienceMs);
+    });
+    clearTimeout(timer);
+    this.#onChange = undefined;
   }
 }

@@ -1,8 +1,10 @@
 // A worker program for tests of the process side: HTTP that says who answered, upgrades that echo raw bytes.
+import { once } from 'node:events';
 import { openSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { listenShared, serveAssignedConnections } from '../../src/cluster/assigned-connections.ts';
+import { serveAssignedConnections } from '../../src/cluster/assigned-connections.ts';
 import { WorkerLink } from '../../src/cluster/worker-link.ts';
+import { portOf } from './port-of.ts';
 
 interface EchoConfig {
   /** Slots whose worker ends before it is ready. */
@@ -87,16 +89,11 @@ link.onDrain(({ durationMs }) => {
 link.onHurry(end);
 link.onStop(end);
 serveAssignedConnections(server, link);
-const internal =
-  config.internalPort === undefined
-    ? []
-    : [
-        await listenShared(
-          createServer((_request, response) => response.end(String(slot))),
-          {
-            host: '127.0.0.1',
-            port: config.internalPort,
-          },
-        ),
-      ];
-if (config.neverReady !== true) link.ready(internal);
+const addresses: string[] = [];
+if (config.internalPort !== undefined) {
+  const internal = createServer((_request, response) => response.end(String(slot)));
+  internal.listen(config.internalPort, '127.0.0.1');
+  await once(internal, 'listening');
+  addresses.push(`127.0.0.1:${portOf(internal)}`);
+}
+if (config.neverReady !== true) link.ready(addresses);

@@ -1,0 +1,63 @@
+// The compiled program as one: what it says, where it listens, how it refuses to start, what it leaves behind.
+import { existsSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import t from 'tap';
+import { connectControl } from '../../../src/cluster/control-client.ts';
+import { startGateway } from '../../helpers/gateway.ts';
+import { portOf } from '../../helpers/port-of.ts';
+import { ProtocolClient } from '../../helpers/protocol-client.ts';
+import { tempDir } from '../../helpers/temp-dir.ts';
+
+t.test('says where it listens, what descriptors allow, and how it is', async (t) => {
+  const unixSocket = join(await tempDir(t), 'gateway.sock');
+  const gateway = await startGateway(t, { config: { http_server: { unix_socket: unixSocket } } });
+  t.match(gateway.logged('starting')[0], { workers: 2, connectionsAllowed: Number });
+  t.match(gateway.logged('listening')[0], { url: gateway.wsUrl, listening: [String, `unix:${unixSocket}`] });
+  const overUnix = await ProtocolClient.connected(t, `ws+unix:${unixSocket}:/connection/websocket`);
+  const overTcp = await ProtocolClient.connected(t, gateway.wsUrl);
+  const control = await connectControl(gateway.controlSocket);
+  t.teardown(() => control.close());
+  t.match(await control.request('status'), {
+    state: 'serving',
+    draining: false,
+    connections: 2,
+    workers: [
+      { slot: 1, state: 'ready', connections: 1, restarts: 0, crashLooping: false },
+      { slot: 2, state: 'ready', connections: 1, restarts: 0, crashLooping: false },
+    ],
+  });
+  const progress: unknown[] = [];
+  const drained = control.request('drain', null, (step) => progress.push(step));
+  t.match(await overTcp.closed, { code: 3001 });
+  t.match(await overUnix.closed, { code: 3001 });
+  t.same(await drained, { state: 'ended', remaining: 0, workers: 0 });
+  t.ok(progress.length > 0);
+  t.same(await gateway.child.exited, { code: 0, signal: null });
+  t.notOk(existsSync(unixSocket));
+  t.notOk(existsSync(gateway.controlSocket));
+  t.notOk(gateway.child.groupIsAlive);
+});
+
+t.test('a port in use is said, and nothing stays', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  t.teardown(() => other.close());
+  const gateway = await startGateway(t, {
+    config: { http_server: { address: '127.0.0.1', port: portOf(other) } },
+  }).then(
+    () => undefined,
+    (error: unknown) => String(error),
+  );
+  t.match(gateway, /"code":1/);
+  t.match(gateway, new RegExp(`port ${portOf(other)} is in use`));
+});
+
+t.test('a second gateway on the same control socket does not start', async (t) => {
+  const gateway = await startGateway(t, { workers: 1 });
+  const second = await gateway.command(t, 'serve');
+  t.equal(second.exit.code, 1);
+  t.match(second.output, /control\.sock is in use/);
+  await ProtocolClient.connected(t, gateway.wsUrl);
+});
