@@ -24,9 +24,8 @@ const WRITE_CHUNK_BYTES = 16_384;
 export class Outbox {
   readonly #limits: OutboxLimits;
   readonly #counters: OutboxCounters;
-  // frames[head .. length) are queued; the array is let go when empty, as nearly all connections are nearly always idle.
+  /** Let go when empty, as nearly all connections are nearly always idle. */
   #frames: Buffer[] | undefined;
-  #head = 0;
   #bytes = 0;
   #blocked = false;
   #drains = 0;
@@ -83,44 +82,39 @@ export class Outbox {
   /** Throws away what is queued. */
   clear(): void {
     if (this.#frames === undefined) return;
-    this.#counters.dropped.value += this.#frames.length - this.#head;
+    this.#counters.dropped.value += this.#frames.length;
     this.#counters.sums.queuedBytes -= this.#bytes;
     this.#reset();
   }
 
   #isOver(addedBytes: number, transport: Transport): boolean {
-    const frames = this.#frames === undefined ? 0 : this.#frames.length - this.#head;
     return (
-      frames >= this.#limits.maxFrames ||
+      (this.#frames?.length ?? 0) >= this.#limits.maxFrames ||
       this.#bytes + addedBytes + transport.pendingBytes > this.#limits.maxBytes
     );
   }
 
   /** The next frames as one buffer; a single frame goes out as it is, uncopied. */
   #take(frames: Buffer[]): Buffer {
-    const start = this.#head;
     let bytes = 0;
-    let end = start;
-    while (end < frames.length) {
-      const length = frames[end]?.length ?? 0;
-      if (end > start && bytes + length > WRITE_CHUNK_BYTES) break;
+    let count = 0;
+    for (const { length } of frames) {
+      if (count > 0 && bytes + length > WRITE_CHUNK_BYTES) break;
       bytes += length;
-      end += 1;
+      count += 1;
     }
-    const only = end - start === 1 ? frames[start] : undefined;
-    const chunk =
-      only ?? Buffer.concat(start === 0 && end === frames.length ? frames : frames.slice(start, end));
-    this.#counters.sums.messagesOut += end - start;
+    this.#counters.sums.messagesOut += count;
     this.#counters.sums.queuedBytes -= bytes;
-    this.#bytes -= bytes;
-    if (end === frames.length) this.#reset();
-    else this.#head = end;
-    return chunk;
+    if (count === frames.length) this.#reset();
+    else this.#bytes -= bytes;
+    // What is written is let go at once, also from an outbox that is never quite empty.
+    const taken = count === frames.length ? frames : frames.splice(0, count);
+    const only = count === 1 ? taken[0] : undefined;
+    return only ?? Buffer.concat(taken, bytes);
   }
 
   #reset(): void {
     this.#frames = undefined;
-    this.#head = 0;
     this.#bytes = 0;
   }
 }
