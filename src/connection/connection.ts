@@ -177,8 +177,9 @@ export class Connection implements Timed, Flushable {
 
   /** Queues a complete frame of this transport's format; it leaves at the end of the event-loop turn. */
   deliver(frame: Buffer, frameClass: FrameClass): void {
-    if (this.#state.phase === 'closed') return;
+    // Replies that were given before go first; too many of them end the connection, too.
     if (this.#replies !== undefined) this.#frameReplies();
+    if (this.#state.phase === 'closed') return;
     if (!this.#outbox.push(frame, frameClass, this.transport)) {
       this.close(CloseCauses.slow);
       return;
@@ -255,12 +256,14 @@ export class Connection implements Timed, Flushable {
   #pump(): void {
     if (this.#batching) return;
     this.#batching = true;
-    while (this.#inbox !== undefined && this.#mayStart()) {
-      const command = this.#inbox.shift();
+    while (this.#inbox !== undefined) {
+      const command = this.#inbox[0];
       if (command === undefined) {
         this.#inbox = undefined;
         break;
       }
+      if (!this.#mayStart(command)) break;
+      this.#inbox.shift();
       if (this.dispatch({ type: 'command', kind: command.kind })) this.#run(command);
     }
     this.#batching = false;
@@ -270,8 +273,14 @@ export class Connection implements Timed, Flushable {
   }
 
   /** Whatever the concurrency, nothing overtakes connect: SDKs send subscribes in the same frame (§5.1). */
-  #mayStart(): boolean {
-    return this.#running === 0 || (this.#running < this.#shared.concurrency && this.#state.phase === 'live');
+  #mayStart(next: Command): boolean {
+    if (this.#running === 0) return true;
+    return (
+      this.#running < this.#shared.concurrency &&
+      this.#state.phase === 'live' &&
+      // It ends what a subscribe before it, perhaps still being decided, begins (§5.3).
+      next.kind !== 'unsubscribe'
+    );
   }
 
   #run(command: Command): void {
