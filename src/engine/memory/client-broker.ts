@@ -7,6 +7,7 @@ import type {
   StreamPosition,
 } from '../../protocol/publication.ts';
 import type { Clock } from '../../util/clock.ts';
+import { UnavailableError } from '../../util/errors.ts';
 import type {
   Broker,
   BrokerListener,
@@ -15,7 +16,7 @@ import type {
   PublishOptions,
   PublishResult,
 } from '../broker.ts';
-import { type ChannelEntry, ClientChannels } from './client-channels.ts';
+import { type ChannelEntry, ClientChannels, type Delivery } from './client-channels.ts';
 import type { ClientLink } from './client-link.ts';
 import { FrameReader } from './frame-reader.ts';
 import type { FrameWriter } from './frame-writer.ts';
@@ -80,21 +81,18 @@ export class ClientBroker implements Broker {
     }
     const entry = this.channels.get(channel);
     const time = this.#deps.clock.wallMs();
-    if (entry !== undefined && mayDeliver(entry)) {
+    if (entry?.state === 'exclusive') {
       const { data, info, tags } = draft;
+      const publication = { data, info, tags, offset: 0, time };
+      if (!this.channels.deliverLocally({ kind: 'publication', entry, publication }))
+        return Promise.reject(heldUp());
       this.published += 1;
       this.publishedLocally += 1;
-      this.channels.deliverLocally({
-        kind: 'publication',
-        entry,
-        publication: { data, info, tags, offset: 0, time },
-      });
       return this.#taken;
     }
-    const write = (frame: FrameWriter): void => {
-      writeDraft(frame.string(channel).f64(time), draft);
-    };
-    const sent = this.#pass(FrameType.plain, entry, write);
+    const sent = this.#pass(FrameType.plain, entry, (frame) => {
+      writePlain(frame, channel, time, draft);
+    });
     if (sent === undefined) {
       this.published += 1;
       return this.#taken;
@@ -173,14 +171,29 @@ export class ClientBroker implements Broker {
         this.#offered(frame.string());
         break;
       case FrameType.share: {
-        const channel = frame.string();
-        const grant = frame.u32();
-        this.channels.share(channel, grant);
-        this.#post(FrameType.shared, (answer) => answer.string(channel).u32(grant));
+        this.#share(frame.string(), frame.u32());
         break;
       }
       default:
         throw new WireError(`unknown frame type ${String(frame.type)}`);
+    }
+  }
+
+  #share(channel: string, grant: number): void {
+    const entry = this.channels.get(channel);
+    if (entry?.state === 'exclusive' && entry.grant === grant) this.#resend(this.channels.share(entry));
+    // Also when it was given up before: the engine waits for this.
+    this.#post(FrameType.shared, (frame) => frame.string(channel).u32(grant));
+  }
+
+  /** What was held for the own listener takes the way of all others. */
+  #resend(deliveries: readonly Delivery[]): void {
+    for (const delivery of deliveries) {
+      const { channel } = delivery.entry;
+      this.#post(delivery.kind === 'publication' ? FrameType.plain : FrameType[delivery.kind], (frame) => {
+        if (delivery.kind !== 'publication') writeInfo(frame.string(channel), delivery.info);
+        else writePlain(frame, channel, delivery.publication.time, delivery.publication);
+      });
     }
   }
 
@@ -244,9 +257,9 @@ export class ClientBroker implements Broker {
 
   #publishPresence(kind: 'join' | 'leave', channel: string, info: ClientInfo): Promise<void> {
     const entry = this.channels.get(channel);
-    if (entry !== undefined && mayDeliver(entry)) {
-      this.channels.deliverLocally({ kind, entry, info });
-      return Promise.resolve();
+    if (entry?.state === 'exclusive') {
+      const isTaken = this.channels.deliverLocally({ kind, entry, info });
+      return isTaken ? Promise.resolve() : Promise.reject(heldUp());
     }
     const write = (frame: FrameWriter): void => {
       writeInfo(frame.string(channel), info);
@@ -260,7 +273,7 @@ export class ClientBroker implements Broker {
     entry: ChannelEntry | undefined,
     write: (frame: FrameWriter) => void,
   ): Promise<void> | undefined {
-    if (entry !== undefined && (entry.asking || entry.state === 'exclusive')) {
+    if (entry?.asking === true) {
       return this.#counted(type, entry, { write, read: () => undefined });
     }
     const refusal = this.#link.refusal() ?? this.#post(type, write);
@@ -272,17 +285,20 @@ export class ClientBroker implements Broker {
     if (entry === undefined || !(entry.asking || entry.state === 'exclusive')) {
       return this.#link.request(type, request);
     }
+    // Nothing overtakes what is held.
+    this.#resend(entry.held.splice(0));
     entry.inFlight += 1;
     return this.#link.request(type, {
       write: request.write,
       read: (frame) => {
-        entry.inFlight -= 1;
+        this.channels.landed(entry);
         return request.read(frame);
       },
       failed: () => {
-        entry.inFlight -= 1;
-        // It may still come back, and nothing may be delivered before it: the grant is not used any more.
-        if (entry.state === 'exclusive') entry.state = 'shared';
+        // It may still come back, and nothing may be delivered before it: the grant is not used any more. Without a link
+        // nothing comes back.
+        if (entry.state === 'exclusive' && this.#link.up) this.#resend(this.channels.share(entry));
+        this.channels.landed(entry);
       },
     });
   }
@@ -294,8 +310,12 @@ export class ClientBroker implements Broker {
   }
 }
 
-function mayDeliver(entry: ChannelEntry): boolean {
-  return entry.state === 'exclusive' && entry.inFlight === 0;
+function heldUp(): UnavailableError {
+  return new UnavailableError('too much waits for what is on its way through the engine');
+}
+
+function writePlain(frame: FrameWriter, channel: string, time: number, draft: PublicationDraft): void {
+  writeDraft(frame.string(channel).f64(time), draft);
 }
 
 function writeOptions(frame: FrameWriter, options: PublishOptions): void {

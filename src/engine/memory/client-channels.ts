@@ -4,8 +4,8 @@
 //        ▲             ▲                               │
 //        └─link broke──┴───────────(share)─────────────┘
 //
-// In an exclusive channel a publication without history goes to the listener of this process directly, unless something
-// of this worker is still on its way through the engine: then it follows that, so that nothing overtakes.
+// In an exclusive channel a publication without history goes to the listener of this process directly. While something of
+// this worker is still on its way through the engine it is held until that has come back, so that nothing overtakes.
 import type { BrokerListener } from '../broker.ts';
 import type { ClientInfo, Publication } from '../../protocol/publication.ts';
 import type { Logger } from '../../observe/logger.ts';
@@ -19,11 +19,16 @@ export interface ChannelEntry {
   grant: number;
   /** Own publications on their way through the engine, counted while asking or exclusive. */
   inFlight: number;
+  /** For the local listener, as soon as nothing is in flight. */
+  held: Delivery[];
   /** Settles with the subscribe request. */
   ready: Promise<void>;
 }
 
-type Delivery =
+/** In one channel: as long as the engine takes for an answer, nobody publishes more than that. */
+const MAX_HELD = 10_000;
+
+export type Delivery =
   | { readonly kind: 'publication'; readonly entry: ChannelEntry; readonly publication: Publication }
   | { readonly kind: 'join' | 'leave'; readonly entry: ChannelEntry; readonly info: ClientInfo };
 
@@ -68,6 +73,7 @@ export class ClientChannels {
       asking: false,
       grant: 0,
       inFlight: 0,
+      held: [],
       ready: Promise.resolve(),
     };
     this.#entries.set(channel, entry);
@@ -85,37 +91,38 @@ export class ClientChannels {
 
   /** The link broke: nobody is exclusive and all have to subscribe again. */
   interrupted(): void {
-    this.drain();
     for (const entry of this.#entries.values()) {
-      entry.state = 'subscribing';
+      this.#release(entry);
       entry.asking = false;
       entry.inFlight = 0;
     }
-  }
-
-  /** Exclusivity ends here, at once; what was published before is delivered before this returns. */
-  share(channel: string, grant: number): void {
-    const entry = this.#entries.get(channel);
-    if (entry?.state !== 'exclusive' || entry.grant !== grant) return;
     this.drain();
-    entry.state = 'shared';
+    for (const entry of this.#entries.values()) entry.state = 'subscribing';
   }
 
-  /** Delivers to the own listener, at the end of this turn of the caller. */
-  deliverLocally(delivery: Delivery): void {
-    this.#local.push(delivery);
-    if (this.#local.length > 1) return;
-    if (!this.#draining) {
-      queueMicrotask(() => {
-        this.drain();
-      });
-      return;
-    }
-    // A listener that publishes in turn must leave the event loop its share.
-    this.#drainLater ??= setImmediate(() => {
-      this.#drainLater = undefined;
-      this.drain();
-    });
+  /**
+   * Exclusivity ends here, at once. What was published before has been delivered when this returns, but for what is held:
+   * that is returned, to follow through the engine what is in flight.
+   */
+  share(entry: ChannelEntry): readonly Delivery[] {
+    entry.state = 'shared';
+    this.drain();
+    return entry.held.splice(0);
+  }
+
+  /** One of those in flight has come back. */
+  landed(entry: ChannelEntry): void {
+    entry.inFlight -= 1;
+    if (entry.inFlight === 0 && entry.state === 'exclusive') this.#release(entry);
+  }
+
+  /** For the own listener, at the end of this turn of the caller. False when too many wait. */
+  deliverLocally(delivery: Delivery): boolean {
+    const { inFlight, held } = delivery.entry;
+    if (inFlight === 0) this.#enqueue(delivery);
+    else if (held.length < MAX_HELD) held.push(delivery);
+    else return false;
+    return true;
   }
 
   drain(): void {
@@ -131,6 +138,26 @@ export class ClientChannels {
       else this.presence(delivery.kind, channel, delivery.info);
     }
     this.#draining = false;
+  }
+
+  #release({ held }: ChannelEntry): void {
+    for (const delivery of held.splice(0)) this.#enqueue(delivery);
+  }
+
+  #enqueue(delivery: Delivery): void {
+    this.#local.push(delivery);
+    if (this.#local.length > 1) return;
+    if (!this.#draining) {
+      queueMicrotask(() => {
+        this.drain();
+      });
+      return;
+    }
+    // A listener that publishes in turn must leave the event loop its share.
+    this.#drainLater ??= setImmediate(() => {
+      this.#drainLater = undefined;
+      this.drain();
+    });
   }
 
   publication(channel: string, publication: Publication, epoch: string, previous?: Publication): void {

@@ -169,6 +169,7 @@ export class ClientLink {
   }
 
   #read(socket: Socket, decoder: FrameDecoder, frame: FrameReader): void {
+    this.#pending.heard();
     try {
       // After close() what still comes is of no interest.
       while (this.#closed === undefined && decoder.next()) {

@@ -1,12 +1,14 @@
-// Requests of a worker that wait for the engine's answer, each with the same time to live.
+// Requests of a worker that wait for the engine's answer, and how long they may.
 import type { Clock } from '../../util/clock.ts';
 import { HoldfastError, UnavailableError } from '../../util/errors.ts';
 import type { FrameReader } from './frame-reader.ts';
 import type { FrameWriter } from './frame-writer.ts';
 
-/** Together below the second that the Broker interface promises. */
+/** Without any frame of the engine for so long. With the time between checks below the second that Broker promises. */
 const TIMEOUT_MS = 750;
 const CHECK_MS = 200;
+/** Even when the engine is busy with other things. */
+const MAX_TIMEOUT_MS = 5000;
 
 const MAX_ID = 0xffffffff;
 
@@ -21,7 +23,7 @@ export interface Request<T> {
 }
 
 interface Pending {
-  readonly deadlineMs: number;
+  readonly sinceMs: number;
   readonly answered: (frame: FrameReader) => void;
   readonly part: (frame: FrameReader) => void;
   readonly fail: (error: Error) => void;
@@ -29,11 +31,14 @@ interface Pending {
 
 export class PendingRequests {
   readonly #clock: Clock;
-  /** In the order of deadlines. */
+  /** Oldest first. */
   readonly #requests = new Map<number, Pending>();
   #lastId = 0;
   #failed = 0;
+  #heardMs = -Infinity;
+  #checkAtMs = 0;
   #checking: NodeJS.Timeout | undefined;
+  #confirming: NodeJS.Immediate | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -53,7 +58,7 @@ export class PendingRequests {
 
   add<T>(id: number, request: Request<T>, resolve: (value: T) => void, reject: (error: Error) => void): void {
     this.#requests.set(id, {
-      deadlineMs: this.#clock.monotonicMs() + TIMEOUT_MS,
+      sinceMs: this.#clock.monotonicMs(),
       answered: (frame) => {
         let value: T;
         try {
@@ -75,9 +80,12 @@ export class PendingRequests {
         reject(error);
       },
     });
-    this.#checking ??= setTimeout(() => {
-      this.#check();
-    }, CHECK_MS);
+    this.#checkLater();
+  }
+
+  /** The engine lives: it sent something. */
+  heard(): void {
+    this.#heardMs = this.#clock.monotonicMs();
   }
 
   /** An answer to nothing that waits came too late and is left aside. */
@@ -95,7 +103,9 @@ export class PendingRequests {
 
   failAll(error: Error): void {
     clearTimeout(this.#checking);
+    clearImmediate(this.#confirming);
     this.#checking = undefined;
+    this.#confirming = undefined;
     const requests = [...this.#requests.values()];
     this.#requests.clear();
     for (const request of requests) request.fail(error);
@@ -108,17 +118,46 @@ export class PendingRequests {
   }
 
   #check(): void {
+    this.#checking = undefined;
+    const nowMs = this.#clock.monotonicMs();
+    // A process that was stalled itself has no right to call others silent.
+    if (nowMs >= this.#checkAtMs + CHECK_MS) this.#heardMs = nowMs;
+    if (!this.#isOldestLate(nowMs)) {
+      this.#checkLater();
+      return;
+    }
+    // Perhaps the answer is there and was not read yet: only what is late after the sockets were read has failed.
+    this.#confirming = setImmediate(() => {
+      this.#confirming = undefined;
+      this.#failLate();
+      this.#checkLater();
+    });
+  }
+
+  #checkLater(): void {
+    if (this.#requests.size === 0 || this.#checking !== undefined || this.#confirming !== undefined) return;
+    this.#checkAtMs = this.#clock.monotonicMs() + CHECK_MS;
+    this.#checking = setTimeout(() => {
+      this.#check();
+    }, CHECK_MS);
+  }
+
+  #failLate(): void {
     const nowMs = this.#clock.monotonicMs();
     for (const [id, request] of this.#requests) {
-      if (nowMs < request.deadlineMs) break;
+      if (!this.#isLate(request, nowMs)) break;
       this.#requests.delete(id);
       request.fail(new UnavailableError('the engine does not answer'));
     }
-    this.#checking =
-      this.#requests.size === 0
-        ? undefined
-        : setTimeout(() => {
-            this.#check();
-          }, CHECK_MS);
+  }
+
+  #isOldestLate(nowMs: number): boolean {
+    for (const request of this.#requests.values()) return this.#isLate(request, nowMs);
+    return false;
+  }
+
+  /** An engine that works through what is before this request is not late. */
+  #isLate({ sinceMs }: Pending, nowMs: number): boolean {
+    return nowMs - Math.max(sinceMs, this.#heardMs) >= TIMEOUT_MS || nowMs - sinceMs >= MAX_TIMEOUT_MS;
   }
 }

@@ -1,5 +1,5 @@
-// Interest and exclusivity: a table of what happens, then a random walk over links with delayed messages that checks the
-// Interest and exclusivity: who is told what, when links come, publish, leave and die.import t from 'tap';
+// Interest and exclusivity: who is told what, when links come, publish, leave and die.
+import t from 'tap';
 import { type InterestedLink, InterestTable } from '../../../src/engine/memory/interest.ts';
 
 class RecordingLink implements InterestedLink {
