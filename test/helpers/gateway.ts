@@ -9,6 +9,9 @@ import { tempDir } from './temp-dir.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
+/** Several Node processes come up, perhaps on a machine that does other things. */
+const START_DEADLINE_MS = 60_000;
+
 export const API_KEY = 'key-of-the-tests';
 
 export type LogLine = Readonly<Record<string, unknown>>;
@@ -97,12 +100,15 @@ export async function startGateway(scope: Scope, options: GatewayOptions = {}): 
   const directory = await tempDir(scope);
   const controlSocket = join(directory, 'control.sock');
   const configFile = join(directory, 'config.json');
+  const workers = options.workers ?? 2;
   const defaults = {
-    workers: options.workers ?? 2,
+    workers,
     http_server: { address: '127.0.0.1', port: 0 },
     http_api: { key: API_KEY },
     client: { insecure: true },
     control: { socket: controlSocket },
+    // Long enough to be seen, short enough to be waited for.
+    shutdown: { timeout: '5s' },
   };
   await writeFile(configFile, JSON.stringify(mergeSections(defaults, options.config ?? {})));
   const args = [MAIN, 'serve', '--config', configFile, ...(options.args ?? [])];
@@ -112,9 +118,20 @@ export async function startGateway(scope: Scope, options: GatewayOptions = {}): 
     args,
     options.env === undefined ? {} : { env: options.env },
   );
-  const port = await child.waitUntil('the log line `listening`', () => listeningPort(child.output));
-  await child.waitUntil('readiness', () => isReady(port));
-  return new Gateway(child, port, controlSocket, configFile);
+  const port = await child.waitUntil(
+    'the log line `listening`',
+    () => listeningPort(child.output),
+    START_DEADLINE_MS,
+  );
+  const gateway = new Gateway(child, port, controlSocket, configFile);
+  // It serves from its first worker on; tests count on all of them.
+  await child.waitUntil(
+    'all workers',
+    () => gateway.logged('worker ready').length >= workers,
+    START_DEADLINE_MS,
+  );
+  await child.waitUntil('readiness', () => isReady(port), START_DEADLINE_MS);
+  return gateway;
 }
 
 async function isReady(port: number): Promise<boolean> {

@@ -1,7 +1,7 @@
 // Waiting for a condition, always with a deadline that says what did not happen.
 import { setTimeout as delay } from 'node:timers/promises';
 
-export const DEADLINE_MS = 15_000;
+export const DEADLINE_MS = 30_000;
 const POLL_MS = 10;
 
 export type Maybe<T> = T | false | null | undefined;

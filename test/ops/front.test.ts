@@ -1,0 +1,53 @@
+// `npm run front` as a newcomer uses it: official clients talk through HAProxy and TLS to two workers.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { OfficialClient } from '../helpers/centrifuge.ts';
+import { Child } from '../helpers/child.ts';
+import { startGateway } from '../helpers/gateway.ts';
+import { accepts } from '../helpers/ports.ts';
+import { waitFor } from '../helpers/wait-for.ts';
+
+const FRONT = fileURLToPath(new URL('../../../scripts/front.mjs', import.meta.url));
+
+t.test('official clients talk through wss to two workers', async (t) => {
+  const gateway = await startGateway(t, { workers: 2 });
+  const front = new Child(t, process.execPath, [FRONT, '--to', `127.0.0.1:${gateway.port}`, '--port', '0']);
+  const url = await front.waitUntil('its address', () => /wss:\S+/.exec(front.output)?.[0]);
+  const trusted = await front.waitUntil('its certificate', () => /--cacert (\S+)/.exec(front.output)?.[1]);
+  const ca = readFileSync(trusted, 'utf8');
+
+  const clients = await Promise.all(
+    Array.from({ length: 10 }, () => new OfficialClient(t, url, { socket: { ca } }).connect()),
+  );
+  const subscriptions = await Promise.all(clients.map((client) => client.subscribe('room')));
+  for (const [sender, { client }] of clients.entries()) await client.publish('room', { sender });
+  const everybody = clients.map((_, sender) => ({ sender }));
+  for (const subscription of subscriptions) {
+    await waitFor('all publications', () => subscription.publications.length === everybody.length);
+    t.same(subscription.publications, everybody);
+  }
+  for (const worker of [1, 2]) {
+    t.equal(
+      await gateway.metric('worker_connections', `worker="${worker}"`),
+      5,
+      `worker ${worker} has its half`,
+    );
+  }
+  t.equal(clients.filter((client) => client.count('error') > 0).length, 0);
+
+  const port = Number(new URL(url).port);
+  t.same(await front.stop('SIGINT'), { code: 0, signal: null });
+  t.notOk(front.groupIsAlive, 'HAProxy is gone');
+  t.notOk(await accepts(port));
+  t.throws(() => readFileSync(trusted), { code: 'ENOENT' });
+});
+
+t.test('says what is wrong', async (t) => {
+  const empty = new Child(t, process.execPath, [FRONT], { env: { PATH: '/nowhere' } });
+  t.same(await empty.exited, { code: 1, signal: null });
+  t.match(empty.output, /is not installed. On Debian: sudo apt-get install/);
+  const unknown = new Child(t, process.execPath, [FRONT, '--prot', '1']);
+  t.same(await unknown.exited, { code: 1, signal: null });
+  t.match(unknown.output, /--prot[^]*npm run front --/);
+});
