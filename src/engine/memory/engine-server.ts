@@ -109,6 +109,16 @@ export class MemoryEngineServer {
     }, SWEEP_MS);
   }
 
+  /** Streams, positions and idempotency keys, for another engine to import. All pieces must be taken in one turn. */
+  exportState(): Iterable<Buffer> {
+    return this.#store.exportState();
+  }
+
+  /** Before `listen`: goes on where another engine stopped. Throws, and takes nothing, when the state is damaged. */
+  importState(pieces: Iterable<Buffer>): void {
+    this.#store.importState(pieces);
+  }
+
   /** Ends all links and removes the socket. */
   async close(): Promise<void> {
     this.#closed ??= new Promise((resolve) => {

@@ -35,6 +35,16 @@ export class IdempotencyCache {
     }
   }
 
+  /** Name, position and end of every result, the oldest first. */
+  *entries(): Generator<readonly [name: string, position: StreamPosition, untilMs: number]> {
+    for (const [name, { position, untilMs }] of this.#results) yield [name, position, untilMs];
+  }
+
+  /** Puts back what `entries` gave. */
+  restore(name: string, position: StreamPosition, untilMs: number): void {
+    this.#results.set(name, { position, untilMs });
+  }
+
   /** Drops what is due, from the oldest on; one with a longer life keeps those behind it until it is due itself. */
   expire(nowMs: number): void {
     for (const [name, result] of this.#results) {

@@ -4,6 +4,7 @@ import type { StreamPosition } from '../../protocol/publication.ts';
 import type { Clock } from '../../util/clock.ts';
 import { ExpiryBuckets } from './expiry-buckets.ts';
 import { IdempotencyCache } from './idempotency.ts';
+import { decodeState, encodeState } from './store-state.ts';
 import { type AppendOptions, type StoredPublication, Stream, type StreamFilter } from './stream.ts';
 
 const DEFAULT_IDEMPOTENCY_TTL_MS = 300_000;
@@ -111,6 +112,35 @@ export class MemoryStore {
       if (stream !== undefined) this.#expiry.add(channel, stream.nextExpiryMs);
     }
     this.#idempotency.expire(nowMs);
+  }
+
+  /** Everything, as pieces of about a megabyte. Nothing may be changed until the last of them was taken. */
+  exportState(): Generator<Buffer> {
+    return encodeState({
+      streams: this.#streams,
+      keys: this.#idempotency.entries(),
+      monotonicMs: this.#clock.monotonicMs(),
+      wallMs: this.#clock.wallMs(),
+    });
+  }
+
+  /**
+   * Takes over what another store exported; lifetimes went on meanwhile. Throws WireError, and takes nothing, when the
+   * pieces are not complete and in order.
+   */
+  importState(pieces: Iterable<Buffer>): void {
+    const nowMs = this.#clock.monotonicMs();
+    const { streams, keys } = decodeState(pieces, nowMs, this.#clock.wallMs());
+    for (const [channel, stream] of streams) {
+      const known = this.#streams.get(channel);
+      if (known !== undefined) this.#counted(known, () => known.clear());
+      this.#streams.set(channel, stream);
+      this.#publications += stream.length;
+      this.#bytes += stream.bytes;
+      this.#expiry.delete(channel);
+      this.#expiry.add(channel, stream.nextExpiryMs);
+    }
+    for (const { name, position, untilMs } of keys) this.#idempotency.restore(name, position, untilMs);
   }
 
   #append(channel: string, body: Buffer, options: StoreOptions, nowMs: number): StoreOutcome {

@@ -27,6 +27,16 @@ export interface StreamFilter {
   readonly reverse: boolean;
 }
 
+/** All of a stream but its entries, with times relative to the moment it was taken. */
+export interface StreamState {
+  readonly epoch: string;
+  readonly top: number;
+  readonly version: number;
+  readonly versionEpoch: string;
+  readonly entriesLeftMs: number;
+  readonly metaLeftMs: number;
+}
+
 const NOTHING: readonly StoredPublication[] = [];
 /** Takes the place of an entry that is gone, so that its bytes are not held until the array is compacted. */
 const DROPPED: StoredPublication = { offset: 0, time: 0, body: Buffer.alloc(0) };
@@ -46,6 +56,29 @@ export class Stream {
 
   constructor(epoch: string) {
     this.epoch = epoch;
+  }
+
+  static restore(state: StreamState, entries: readonly StoredPublication[], nowMs: number): Stream {
+    const stream = new Stream(state.epoch);
+    stream.#top = state.top;
+    stream.#version = state.version;
+    stream.#versionEpoch = state.versionEpoch;
+    stream.#entries = [...entries];
+    for (const { body } of entries) stream.#bytes += body.length;
+    stream.#entriesUntilMs = nowMs + state.entriesLeftMs;
+    stream.#metaUntilMs = nowMs + state.metaLeftMs;
+    return stream;
+  }
+
+  state(nowMs: number): StreamState {
+    return {
+      epoch: this.epoch,
+      top: this.#top,
+      version: this.#version,
+      versionEpoch: this.#versionEpoch,
+      entriesLeftMs: this.#entriesUntilMs - nowMs,
+      metaLeftMs: this.#metaUntilMs - nowMs,
+    };
   }
 
   get top(): number {
