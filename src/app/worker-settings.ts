@@ -5,6 +5,7 @@ import type { ConnectionShared } from '../connection/connection.ts';
 import type { AdmissionLimits } from '../gateway/admission.ts';
 import type { UpgradeOptions } from '../gateway/upgrade.ts';
 import type { LogLevel } from '../observe/logger.ts';
+import { forwardedHeaderNames } from './webhook-settings.ts';
 
 export function commandSettings(config: Config): CommandSettings {
   const { client, channel } = config;
@@ -13,6 +14,7 @@ export function commandSettings(config: Config): CommandSettings {
     allowAnonymousConnectWithoutToken: client.allow_anonymous_connect_without_token,
     disallowAnonymousConnectionTokens: client.disallow_anonymous_connection_tokens,
     userIdHttpHeader: client.user_id_http_header.toLowerCase(),
+    keptEmulatedHeaders: forwardedHeaderNames(config).emulated,
     channelLimit: client.channel_limit,
     userConnectionLimit: client.user_connection_limit,
     historyMaxPublications: client.history_max_publication_limit,
@@ -56,11 +58,12 @@ export function admissionLimits(config: Config, workers: number): AdmissionLimit
 
 export function upgradeOptions(config: Config): UpgradeOptions {
   const { client, websocket } = config;
+  const userIdHeader = client.user_id_http_header.toLowerCase();
   return {
     path: websocket.disabled ? undefined : websocket.handler_prefix,
     maxMessageBytes: websocket.message_size_limit,
     closeTimeoutMs: websocket.write_timeout,
-    keptHeaders: client.user_id_http_header === '' ? [] : [client.user_id_http_header.toLowerCase()],
+    keptHeaders: [...(userIdHeader === '' ? [] : [userIdHeader]), ...forwardedHeaderNames(config).http],
   };
 }
 

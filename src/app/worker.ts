@@ -22,7 +22,6 @@ import { metricsRoute } from '../gateway/metrics-route.ts';
 import { OpenConnections } from '../gateway/open-connections.ts';
 import { UpgradeHandler } from '../gateway/upgrade.ts';
 import { websocketHint } from '../gateway/websocket-hint.ts';
-import { NO_APPLICATION } from '../hooks/application.ts';
 import { ControlHandlers } from '../hub/control-handlers.ts';
 import { Hub } from '../hub/hub.ts';
 import { isReplyError, Namespaces } from '../hub/namespaces.ts';
@@ -35,6 +34,7 @@ import { protobufCodec } from '../protocol/protobuf-codec.ts';
 import { systemClock } from '../util/clock.ts';
 import { DeadlineWheel } from '../util/deadline-wheel.ts';
 import { readVersion } from '../util/version.ts';
+import { createApplication } from './application.ts';
 import { channelSettings } from './channel-options.ts';
 import { openTokenVerifier } from './token-verifier.ts';
 import { exposeFigures } from './worker-metrics.ts';
@@ -71,7 +71,8 @@ export async function runWorker(): Promise<void> {
   const { naming, withoutNamespace, namespaces: byName } = channelSettings(config.channel);
   const namespaces = new Namespaces(naming, withoutNamespace, byName);
 
-  const application = NO_APPLICATION;
+  const hooks = await createApplication(config, { clock, log, counters: metrics.hot, version });
+  const { application } = hooks;
 
   // The engine needs its listener before there is a hub; it calls nobody before `connect`.
   const listener: BrokerListener = {
@@ -233,7 +234,7 @@ export async function runWorker(): Promise<void> {
     positions.close();
     hub.interests.close();
     wheel.close();
-    await Promise.allSettled([servers.close(), probe.close(), tokens.close()]);
+    await Promise.allSettled([servers.close(), probe.close(), tokens.close(), hooks.close()]);
     await engine.close();
     readings.close();
     link.close();

@@ -17,6 +17,8 @@ export interface CommandSettings {
   readonly disallowAnonymousConnectionTokens: boolean;
   /** Lower-case name of a header that holds the user id; empty for none. */
   readonly userIdHttpHeader: string;
+  /** Lower-case names of the headers in a connect command that the application wants to see. */
+  readonly keptEmulatedHeaders: readonly string[];
   readonly channelLimit: number;
   /** Connections of one user on this worker; 0 for no limit. */
   readonly userConnectionLimit: number;

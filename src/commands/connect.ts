@@ -39,7 +39,7 @@ export async function connect(
   const { session } = connection;
   session.name = request.name;
   session.version = request.version;
-  session.emulatedHeaders = request.headers;
+  session.emulatedHeaders = keptHeaders(request.headers, settings.keptEmulatedHeaders);
   const identity = await identify(deps, connection, request);
   if (connection.isClosed) return;
   session.user = identity.user;
@@ -80,6 +80,18 @@ export async function connect(
   });
   for (const { joined } of started.values()) joined.start();
 }
+
+/** What nobody will ask for is not kept. */
+function keptHeaders(
+  headers: ConnectRequest['headers'],
+  names: readonly string[],
+): Readonly<Record<string, string>> {
+  if (names.length === 0) return NO_HEADERS;
+  const given = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value] as const);
+  return Object.fromEntries(given.filter(([name]) => names.includes(name)));
+}
+
+const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 
 async function identify(
   deps: CommandDeps,

@@ -107,10 +107,13 @@ export class HotCounters implements HotFields {
   readonly admissionRefusals = new LabelledCells();
   readonly commands = new LabelledCells();
   readonly apiCalls = new LabelledCells();
+  readonly hookCalls = new LabelledCells();
+  readonly notices = new LabelledCells();
   readonly dropped = new LabelledCells();
   readonly recoveries = new LabelledCells();
   readonly engineOperations = new LabelledCells();
   readonly workerRestarts = new LabelledCells();
   readonly deliveryLatency = new Distribution(METRICS.deliveryLatency.buckets);
+  readonly hookSeconds = new LabelledDistributions(METRICS.hookSeconds.buckets);
   readonly engineSeconds = new LabelledDistributions(METRICS.engineSeconds.buckets);
 }

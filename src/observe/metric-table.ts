@@ -60,6 +60,18 @@ export const METRICS = {
     'method',
     'result',
   ]),
+  hookCalls: counter(
+    'hook_calls_total',
+    'Questions to the application (webhook or app module); result is yes, error, disconnect or what went wrong.',
+    ['event', 'result'],
+  ),
+  hookSeconds: histogram('hook_seconds', 'Time until the application answered, or failed to.', ['event']),
+  notices: counter(
+    'notices_total',
+    'Events that the application was told of; result is delivered or dropped.',
+    ['result'],
+  ),
+  noticesQueued: gauge('notices_queued', 'Events that wait to be told to the application.', []),
   messagesIn: counter('messages_in_total', 'Messages received from clients.', []),
   messagesOut: counter('messages_out_total', 'Messages written to clients: replies, pushes and pings.', []),
   bytesIn: counter('bytes_in_total', 'Bytes of messages received from clients.', []),

@@ -54,7 +54,8 @@ export function applicationCause(code: number, reason: string): CloseCause {
 
 /** Shortens to 123 bytes and keeps an SDK from parsing the reason as JSON (client protocol §8). */
 export function safeReason(reason: string): string {
-  let text = reason;
+  // No character takes less than a byte: the rest could not stay, and is not worth cutting letter by letter.
+  let text = reason.slice(0, MAX_REASON_BYTES);
   while (Buffer.byteLength(text) > MAX_REASON_BYTES) text = text.slice(0, -1);
   try {
     JSON.parse(text);
