@@ -1,9 +1,9 @@
 // How the gateway ends, and how it replaces what ended against its will.
-import { existsSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import t from 'tap';
 import { OfficialClient } from '../helpers/centrifuge.ts';
 import { accepts } from '../helpers/ports.ts';
-import { type Gateway, startGateway } from '../helpers/gateway.ts';
+import { CONFIG_FILE, type Gateway, startGateway } from '../helpers/gateway.ts';
 import { ProtocolClient } from '../helpers/protocol-client.ts';
 import { RawSocket } from '../helpers/raw-socket.ts';
 import type { Scope } from '../helpers/scope.ts';
@@ -134,6 +134,7 @@ async function publishStubbornly(gateway: Gateway, number: number): Promise<void
 
 async function nothingLeft(gateway: Gateway): Promise<void> {
   await waitFor('the end of its processes', () => !gateway.child.groupIsAlive);
-  if (existsSync(gateway.controlSocket)) throw new Error('the control socket is left');
+  const files = readdirSync(gateway.directory).filter((name) => name !== CONFIG_FILE);
+  if (files.length > 0) throw new Error(`left behind: ${files.join(', ')}`);
   if (await accepts(gateway.port)) throw new Error('the port is still open');
 }

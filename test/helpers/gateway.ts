@@ -12,7 +12,10 @@ const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 /** Several Node processes come up, perhaps on a machine that does other things. */
 const START_DEADLINE_MS = 60_000;
 
-export const API_KEY = 'key-of-the-tests';
+const API_KEY = 'key-of-the-tests';
+
+export const CONFIG_FILE = 'config.json';
+const CONTROL_SOCKET = 'control.sock';
 
 export type LogLine = Readonly<Record<string, unknown>>;
 
@@ -27,14 +30,21 @@ export interface GatewayOptions {
 export class Gateway {
   readonly child: Child;
   readonly port: number;
-  readonly controlSocket: string;
-  readonly configFile: string;
+  /** Its temporary directory: configuration, control socket, and what it makes itself. */
+  readonly directory: string;
 
-  constructor(child: Child, port: number, controlSocket: string, configFile: string) {
+  constructor(child: Child, port: number, directory: string) {
     this.child = child;
     this.port = port;
-    this.controlSocket = controlSocket;
-    this.configFile = configFile;
+    this.directory = directory;
+  }
+
+  get configFile(): string {
+    return join(this.directory, CONFIG_FILE);
+  }
+
+  get controlSocket(): string {
+    return join(this.directory, CONTROL_SOCKET);
   }
 
   get httpUrl(): string {
@@ -91,22 +101,26 @@ export class Gateway {
 
   /** Runs a command of the program against this gateway, to its end. */
   async command(scope: Scope, ...args: string[]): Promise<{ readonly exit: Exit; readonly output: string }> {
-    const child = new Child(scope, process.execPath, [MAIN, ...args, '--config', this.configFile]);
+    const child = new Child(scope, process.execPath, [
+      MAIN,
+      ...args,
+      '--config',
+      join(this.directory, CONFIG_FILE),
+    ]);
     return { exit: await child.exited, output: child.output };
   }
 }
 
 export async function startGateway(scope: Scope, options: GatewayOptions = {}): Promise<Gateway> {
   const directory = await tempDir(scope);
-  const controlSocket = join(directory, 'control.sock');
-  const configFile = join(directory, 'config.json');
+  const configFile = join(directory, CONFIG_FILE);
   const workers = options.workers ?? 2;
   const defaults = {
     workers,
     http_server: { address: '127.0.0.1', port: 0 },
     http_api: { key: API_KEY },
     client: { insecure: true },
-    control: { socket: controlSocket },
+    control: { socket: join(directory, CONTROL_SOCKET) },
     // Long enough to be seen, short enough to be waited for.
     shutdown: { timeout: '5s' },
   };
@@ -123,7 +137,7 @@ export async function startGateway(scope: Scope, options: GatewayOptions = {}): 
     () => listeningPort(child.output),
     START_DEADLINE_MS,
   );
-  const gateway = new Gateway(child, port, controlSocket, configFile);
+  const gateway = new Gateway(child, port, directory);
   // It serves from its first worker on; tests count on all of them.
   await child.waitUntil(
     'all workers',
