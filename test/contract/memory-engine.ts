@@ -55,8 +55,10 @@ export class MemoryEngine implements EngineUnderTest {
     return this.server.close();
   }
 
-  start(): Promise<void> {
+  start(state: Iterable<Buffer> = []): Promise<void> {
     this.server = this.#newServer();
+    const pieces = [...state];
+    if (pieces.length > 0) this.server.importState(pieces);
     return this.server.listen();
   }
 
