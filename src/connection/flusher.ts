@@ -13,13 +13,25 @@ export class Flusher {
   #dirty: Flushable[] = [];
   #head = 0;
   #scheduled = false;
+  #held = false;
 
   /** The caller sees to it that one is added once until it is flushed. */
   add(flushable: Flushable): void {
     this.#dirty.push(flushable);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(this.#onTurnEnd);
+    if (!this.#held) this.#schedule();
+  }
+
+  /**
+   * The caller adds many in this turn and flushes by itself before `release`: no turn of the event loop is asked for
+   * meanwhile, which would cost a poll of the kernel each time.
+   */
+  hold(): void {
+    this.#held = true;
+  }
+
+  release(): void {
+    this.#held = false;
+    if (this.#dirty.length > 0) this.#schedule();
   }
 
   /** Writes now, up to `untilMs` on performance.now()'s clock. True when nothing is left. */
@@ -37,8 +49,12 @@ export class Flusher {
 
   readonly #onTurnEnd = (): void => {
     this.#scheduled = false;
-    if (this.flush(performance.now() + SLICE_MS)) return;
+    if (!this.flush(performance.now() + SLICE_MS)) this.#schedule();
+  };
+
+  #schedule(): void {
+    if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(this.#onTurnEnd);
-  };
+  }
 }

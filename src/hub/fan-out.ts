@@ -53,6 +53,7 @@ export class FanOut {
     this.#scheduled = false;
     const { flusher } = this.#deps;
     const untilMs = performance.now() + SLICE_MS;
+    flusher.hold();
     const queue = this.#queue;
     let room = QUANTUM;
     let done = 0;
@@ -71,6 +72,7 @@ export class FanOut {
       if (!flusher.flush(untilMs) || performance.now() >= untilMs) break;
     }
     flusher.flush(untilMs);
+    flusher.release();
     this.#queue = queue.slice(done);
     if (this.#queue.length > 0) this.#schedule();
   };
