@@ -34,7 +34,12 @@ export async function runCommand(): Promise<void> {
         import('../app/worker-settings.ts'),
       ]);
       const logger = createLogger({ level: logLevel(config), role: 'primary' });
-      served = await runPrimary(config, { logger, version, environment: process.env, workerProgram: PROGRAM });
+      served = await runPrimary(config, {
+        logger,
+        version,
+        environment: process.env,
+        workerProgram: PROGRAM,
+      });
     },
   });
   process.exitCode = code === 0 ? served : code;

@@ -4,7 +4,7 @@ import { isReplyError } from '../hub/namespaces.ts';
 import type { ChannelOptions } from '../protocol/channel-options.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
-import type { PublishAnswer } from '../hooks/application.ts';
+import type { Decision, PublishAnswer, PublishQuestion } from '../hooks/application.ts';
 import { answerOf, subjectOf } from './asking.ts';
 import type { CommandDeps } from './command-deps.ts';
 import { CommandRefused, ConnectionEnded } from './failure.ts';
@@ -18,11 +18,8 @@ interface PublishCommand {
   readonly type: number;
 }
 
-export async function publish(
-  deps: CommandDeps,
-  connection: Connection,
-  command: PublishCommand,
-): Promise<void> {
+/** Where nobody is asked, nothing but the engine is waited for: this is the hottest of all commands. */
+export function publish(deps: CommandDeps, connection: Connection, command: PublishCommand): Promise<void> {
   const { id, channel, data = EMPTY, type } = command;
   if (channel === '') throw new ConnectionEnded(CloseCauses.badRequest);
   const resolved = deps.namespaces.resolve(channel);
@@ -30,41 +27,50 @@ export async function publish(
   if (type !== 0) throw new CommandRefused(ReplyErrors.notAvailable);
   const { options } = resolved;
   if (!fitsFormat(data, options.publicationDataFormat)) throw new CommandRefused(ReplyErrors.badRequest);
-  const answer = await decide(deps, connection, channel, data, options);
-  if (connection.isClosed) return;
-  if (answer?.drop !== true) await hand(deps, connection, channel, answer?.data ?? data, options, answer);
-  connection.reply(id, { kind: 'publish' });
-}
-
-/** What the application says to it; undefined where the namespace alone decides. */
-async function decide(
-  deps: CommandDeps,
-  connection: Connection,
-  channel: string,
-  data: Buffer,
-  options: ChannelOptions,
-): Promise<PublishAnswer | undefined> {
   const ask = deps.application.publish(options.publishProxy);
-  if (ask !== undefined) return answerOf(ask({ subject: subjectOf(connection), channel, data }));
+  if (ask !== undefined) {
+    const question = { subject: subjectOf(connection), channel, data };
+    return askAndPublish(deps, connection, id, question, options, ask(question));
+  }
   const actor = {
     user: connection.session.user,
     isSubscribed: connection.subscriptions.get(channel)?.live ?? false,
     insecure: deps.settings.insecure,
   };
   if (!mayPublish(options, actor)) throw new CommandRefused(ReplyErrors.permissionDenied);
-  return undefined;
+  return hand(deps, connection, channel, data, options, undefined).then(() =>
+    connection.reply(id, { kind: 'publish' }),
+  );
 }
 
-async function hand(
+async function askAndPublish(
+  deps: CommandDeps,
+  connection: Connection,
+  id: number,
+  question: PublishQuestion,
+  options: ChannelOptions,
+  asked: Promise<Decision<PublishAnswer>>,
+): Promise<void> {
+  const answer = await answerOf(asked);
+  if (connection.isClosed) return;
+  const data = answer.data ?? question.data;
+  if (!answer.drop) await hand(deps, connection, question.channel, data, options, answer);
+  connection.reply(id, { kind: 'publish' });
+}
+
+function hand(
   deps: CommandDeps,
   connection: Connection,
   channel: string,
   data: Buffer,
   options: ChannelOptions,
   answer: PublishAnswer | undefined,
-): Promise<void> {
+): Promise<unknown> {
   const info = connection.subscriptions.get(channel)?.state.info ?? clientInfo(connection, undefined);
-  await deps.broker.publish(
+  // The options of the channel are also how it is published to; only an answer or deltas say more.
+  if (answer === undefined && !options.deltaPublish)
+    return deps.broker.publish(channel, { data, info }, options);
+  return deps.broker.publish(
     channel,
     { data, info, tags: answer?.tags },
     {

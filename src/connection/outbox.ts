@@ -24,7 +24,9 @@ const WRITE_CHUNK_BYTES = 16_384;
 export class Outbox {
   readonly #limits: OutboxLimits;
   readonly #counters: OutboxCounters;
-  /** Let go when empty, as nearly all connections are nearly always idle. */
+  // Queued is `only`, or `frames` once there is more than one: nearly all connections are nearly always idle, and most
+  // that are not hold one frame until the end of the turn.
+  #only: Buffer | undefined;
   #frames: Buffer[] | undefined;
   #bytes = 0;
   #blocked = false;
@@ -41,7 +43,7 @@ export class Outbox {
   }
 
   get isEmpty(): boolean {
-    return this.#frames === undefined;
+    return this.#only === undefined && this.#frames === undefined;
   }
 
   /** The transport has asked for a pause. */
@@ -57,8 +59,12 @@ export class Outbox {
   /** False when the limit is passed: the peer is a slow consumer, and the frame was not taken. */
   push(frame: Buffer, frameClass: FrameClass, transport: Transport): boolean {
     if (frameClass !== 'control' && this.#isOver(frame.length, transport)) return false;
-    if (this.#frames === undefined) this.#frames = [frame];
-    else this.#frames.push(frame);
+    if (this.#frames !== undefined) this.#frames.push(frame);
+    else if (this.#only === undefined) this.#only = frame;
+    else {
+      this.#frames = [this.#only, frame];
+      this.#only = undefined;
+    }
     this.#bytes += frame.length;
     this.#counters.sums.queuedBytes += frame.length;
     return true;
@@ -66,8 +72,9 @@ export class Outbox {
 
   /** Writes until empty or until the transport asks for a pause; `drained` ends the pause. */
   flush(transport: Transport): void {
-    while (!this.#blocked && this.#frames !== undefined) {
-      const chunk = this.#take(this.#frames);
+    while (!this.#blocked) {
+      const chunk = this.#frames === undefined ? this.#takeOnly() : this.#take(this.#frames);
+      if (chunk === undefined) return;
       this.#counters.sums.bytesOut += chunk.length;
       if (!transport.write(chunk)) this.#blocked = true;
     }
@@ -81,17 +88,30 @@ export class Outbox {
 
   /** Throws away what is queued. */
   clear(): void {
-    if (this.#frames === undefined) return;
-    this.#counters.dropped.value += this.#frames.length;
+    this.#counters.dropped.value += this.#count;
     this.#counters.sums.queuedBytes -= this.#bytes;
     this.#reset();
   }
 
   #isOver(addedBytes: number, transport: Transport): boolean {
     return (
-      (this.#frames?.length ?? 0) >= this.#limits.maxFrames ||
+      this.#count >= this.#limits.maxFrames ||
       this.#bytes + addedBytes + transport.pendingBytes > this.#limits.maxBytes
     );
+  }
+
+  get #count(): number {
+    if (this.#frames !== undefined) return this.#frames.length;
+    return this.#only === undefined ? 0 : 1;
+  }
+
+  #takeOnly(): Buffer | undefined {
+    const only = this.#only;
+    if (only === undefined) return undefined;
+    this.#counters.sums.messagesOut += 1;
+    this.#counters.sums.queuedBytes -= this.#bytes;
+    this.#reset();
+    return only;
   }
 
   /** The next frames as one buffer; a single frame goes out as it is, uncopied. */
@@ -114,6 +134,7 @@ export class Outbox {
   }
 
   #reset(): void {
+    this.#only = undefined;
     this.#frames = undefined;
     this.#bytes = 0;
   }

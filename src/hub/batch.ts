@@ -2,7 +2,7 @@
 import type { Subscription } from '../connection/subscription.ts';
 import { frameMessages } from '../protocol/message-framing.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
-import type { ChannelItem, Codecs, ItemForm } from './channel-item.ts';
+import { type ChannelItem, type Codecs, type ItemForm, slotOf } from './channel-item.ts';
 
 /** Offsets of publications that follow each other in one epoch. */
 interface StreamRange {
@@ -18,11 +18,7 @@ export class Batch {
   readonly #codecs: Codecs;
   readonly #firstSequence: number;
   readonly #isPublications: boolean;
-  readonly #frames: { readonly [form in ItemForm]: (Buffer | null | undefined)[] } = {
-    plain: [],
-    full: [],
-    patch: [],
-  };
+  #frames: (Buffer | null | undefined)[] | undefined;
 
   constructor(items: readonly ChannelItem[], codecs: Codecs) {
     this.items = items;
@@ -40,7 +36,10 @@ export class Batch {
 
   /** All items in one frame; null when one has no form in this encoding. */
   frame(format: WireFormat, form: ItemForm): Buffer | null {
-    return (this.#frames[form][format.index] ??= this.#encode(format, form));
+    const only = this.items.length === 1 ? this.items[0] : undefined;
+    if (only !== undefined) return only.frame(format, this.#codecs, form);
+    this.#frames ??= [];
+    return (this.#frames[slotOf(format, form)] ??= this.#encode(format, form));
   }
 
   /** In which form the subscriber may get the frame of the whole batch as it is; undefined: item by item. */
@@ -58,8 +57,6 @@ export class Batch {
   }
 
   #encode(format: WireFormat, form: ItemForm): Buffer | null {
-    const only = this.items.length === 1 ? this.items[0] : undefined;
-    if (only !== undefined) return only.frame(format, this.#codecs, form);
     const messages: Buffer[] = [];
     for (const item of this.items) {
       const message = item.message(format, this.#codecs, form);

@@ -32,8 +32,9 @@ export class ChannelItem {
   /** Place among this worker's deliveries of the channel. */
   readonly sequence: number;
   readonly event: ChannelEvent;
-  readonly #messages: (Buffer | null | undefined)[] = [];
-  readonly #frames: (Buffer | null | undefined)[] = [];
+  /** By wire format and form; most items are wanted in one only. */
+  #messages: (Buffer | null | undefined)[] | undefined;
+  #frames: (Buffer | null | undefined)[] | undefined;
 
   constructor(channel: string, sequence: number, event: ChannelEvent) {
     this.channel = channel;
@@ -55,12 +56,14 @@ export class ChannelItem {
 
   /** The unframed push; null when the payload has no form in this encoding. */
   message(format: WireFormat, codecs: Codecs, form: ItemForm): Buffer | null {
+    this.#messages ??= [];
     return (this.#messages[slotOf(format, form)] ??=
       codecs[format.encoding].push(this.#asPush(format, form), format.unidirectional) ?? null);
   }
 
   /** The push in a frame of its own. */
   frame(format: WireFormat, codecs: Codecs, form: ItemForm): Buffer | null {
+    this.#frames ??= [];
     const slot = slotOf(format, form);
     const known = this.#frames[slot];
     if (known !== undefined) return known;
@@ -87,6 +90,6 @@ export function inDeltaForm(publication: Publication, patch?: Buffer): Delivered
   return { ...publication, delta };
 }
 
-function slotOf(format: WireFormat, form: ItemForm): number {
+export function slotOf(format: WireFormat, form: ItemForm): number {
   return format.index * FORMS + FORM_INDEX[form];
 }
