@@ -160,6 +160,7 @@ export async function runWorker(): Promise<void> {
   const shared: ConnectionShared = {
     ...connectionLimits(config),
     owner: open,
+    clock,
     wheel,
     flusher,
     codecs,

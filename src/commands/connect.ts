@@ -49,12 +49,18 @@ export async function connect(
   session.clientSideRefresh = identity.clientSideRefresh;
   session.tokenChannels = identity.tokenChannels;
   const started = await startServerSide(deps, connection, request, identity.subs);
-  if (connection.isClosed) return;
+  if (connection.isClosed) {
+    cancelAll(started);
+    return;
+  }
   const isFull =
     settings.userConnectionLimit > 0 &&
     identity.user !== '' &&
     hub.connectionsOf(identity.user).size >= settings.userConnectionLimit;
-  if (isFull) throw new ConnectionEnded(CloseCauses.connectionLimit);
+  if (isFull) {
+    cancelAll(started);
+    throw new ConnectionEnded(CloseCauses.connectionLimit);
+  }
   hub.add(connection);
   connection.dispatch({
     type: 'accepted',
@@ -193,21 +199,24 @@ async function startServerSide(
 ): Promise<ReadonlyMap<string, StartedSubscription>> {
   if (subs.size > deps.settings.channelLimit) throw new ConnectionEnded(CloseCauses.channelLimit);
   const started = new Map<string, StartedSubscription>();
-  try {
-    await Promise.all(
-      [...subs].map(async ([channel, grant]) => {
-        const resolved = deps.namespaces.resolve(channel);
-        if (isReplyError(resolved)) throw new CommandRefused(resolved);
-        const position = request.subs.get(channel) ?? { ...NO_POSITION, channel };
-        const one = await startSubscription(deps, connection, position, resolved.options, grant, true);
-        if (one !== undefined) started.set(channel, one);
-      }),
-    );
-  } catch (error) {
-    for (const { joined } of started.values()) joined.cancel();
-    throw error;
-  }
-  return started;
+  // All are waited for, so that none of them begins after the others were taken back.
+  const outcomes = await Promise.allSettled(
+    [...subs].map(async ([channel, grant]) => {
+      const resolved = deps.namespaces.resolve(channel);
+      if (isReplyError(resolved)) throw new CommandRefused(resolved);
+      const position = request.subs.get(channel) ?? { ...NO_POSITION, channel };
+      const one = await startSubscription(deps, connection, position, resolved.options, grant, true);
+      if (one !== undefined) started.set(channel, one);
+    }),
+  );
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failed === undefined) return started;
+  cancelAll(started);
+  throw failed.reason;
+}
+
+function cancelAll(started: ReadonlyMap<string, StartedSubscription>): void {
+  for (const { joined } of started.values()) joined.cancel();
 }
 
 const NO_POSITION: Omit<SubscribeRequest, 'channel'> = Object.freeze({

@@ -6,6 +6,7 @@ import { frameMessages } from '../protocol/message-framing.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import type { Codec, Push, Result } from '../protocol/replies.ts';
 import type { ReplyError } from '../protocol/reply-errors.ts';
+import type { Clock } from '../util/clock.ts';
 import type { DeadlineWheel, Timed } from '../util/deadline-wheel.ts';
 import {
   type ConnectionEffect,
@@ -34,6 +35,7 @@ export interface ConnectionOwner {
 
 export interface ConnectionShared {
   readonly owner: ConnectionOwner;
+  readonly clock: Clock;
   readonly wheel: DeadlineWheel;
   readonly flusher: Flusher;
   readonly outboxLimits: OutboxLimits;
@@ -130,6 +132,7 @@ export class Connection implements Timed, Flushable {
   /** One frame from the peer. The bytes are only valid during the call. */
   onFrame(frame: Buffer): void {
     if (this.isClosed) return;
+    this.session.signs.lastFrameWallMs = this.#shared.clock.wallMs();
     let commands: readonly Command[];
     try {
       commands = this.codec.decode(frame);
@@ -139,7 +142,7 @@ export class Connection implements Timed, Flushable {
     }
     for (const command of commands) {
       // A pong is not held up by a handler that takes its time.
-      if (command.kind === 'pong') this.dispatch({ type: 'command', kind: 'pong' });
+      if (command.kind === 'pong') this.#onPong();
       else (this.#inbox ??= []).push(command);
     }
     this.#pump();
@@ -155,7 +158,9 @@ export class Connection implements Timed, Flushable {
 
   /** A pong frame, where pings are frames; such clients may also send them unasked. */
   onNativePong(): void {
-    if (this.#state.pongByMs !== Infinity) this.dispatch({ type: 'command', kind: 'pong' });
+    if (this.#state.pongByMs === Infinity) return;
+    this.session.signs.lastFrameWallMs = this.#shared.clock.wallMs();
+    this.#onPong();
   }
 
   reply(id: number, result: Result): void {
@@ -222,9 +227,21 @@ export class Connection implements Timed, Flushable {
     }
   }
 
+  #onPong(): void {
+    const { signs } = this.session;
+    if (this.#state.pongByMs !== Infinity && signs.pingSentMs !== -1) {
+      signs.roundTripMs = this.#shared.clock.monotonicMs() - signs.pingSentMs;
+    }
+    this.dispatch({ type: 'command', kind: 'pong' });
+  }
+
   #ping(): void {
-    if (this.#outbox.isBlocked) this.#skipPing();
-    else if (this.transport.nativePing !== undefined) this.transport.nativePing();
+    if (this.#outbox.isBlocked) {
+      this.#skipPing();
+      return;
+    }
+    this.session.signs.pingSentMs = this.#shared.clock.monotonicMs();
+    if (this.transport.nativePing !== undefined) this.transport.nativePing();
     else this.deliver(frameMessages(this.transport.format, [this.codec.ping]), 'control');
   }
 

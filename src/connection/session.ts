@@ -4,7 +4,7 @@ import type { SubscriptionState } from './subscription.ts';
 import type { TransportKind } from './transport.ts';
 
 /** Raised whenever the shape below changes: a worker refuses what it does not know. */
-export const SESSION_SCHEMA = 1;
+export const SESSION_SCHEMA = 2;
 
 /** Who is at the other end and how it came; written once at connect, but for what a refresh may change. */
 export interface Session {
@@ -30,9 +30,27 @@ export interface Session {
   tokenChannels: readonly string[];
   readonly connectedAtWallMs: number;
   readonly remoteAddress: string;
+  /** As the request named it, shortened; empty for none. */
+  readonly userAgent: string;
   /** Lower-case names; only those that someone may read later. */
   readonly headers: Readonly<Record<string, string>>;
   emulatedHeaders: Readonly<Record<string, string>>;
+  readonly signs: SignsOfLife;
+}
+
+/** What was last heard of the peer. */
+export interface SignsOfLife {
+  /** Unix milliseconds of the last frame from the peer. */
+  lastFrameWallMs: number;
+  /** When the last ping left, on the monotonic clock; -1 before the first. */
+  pingSentMs: number;
+  /** From the last answered ping to its pong; -1 before the first. */
+  roundTripMs: number;
+}
+
+/** For a connection that opens now. */
+export function signsOfLife(nowWallMs: number): SignsOfLife {
+  return { lastFrameWallMs: nowWallMs, pingSentMs: -1, roundTripMs: -1 };
 }
 
 /** One object that holds all of a connection (structured clone and v8.serialize keep it). */

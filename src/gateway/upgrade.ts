@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import type { OriginPolicy } from '../auth/origins.ts';
 import { Connection, type ConnectionShared } from '../connection/connection.ts';
-import type { Session } from '../connection/session.ts';
+import { type Session, signsOfLife } from '../connection/session.ts';
 import type { HotCounters } from '../observe/hot-counters.ts';
 import { type WireFormat, WireFormats } from '../protocol/wire-format.ts';
 import type { Clock } from '../util/clock.ts';
@@ -89,6 +89,7 @@ export class UpgradeHandler {
   }
 
   #session(request: IncomingMessage, sid: string): Session {
+    const connectedAtWallMs = this.#deps.clock.wallMs();
     return {
       client: randomUUID(),
       secret: '',
@@ -101,10 +102,12 @@ export class UpgradeHandler {
       expireAtWallMs: Infinity,
       clientSideRefresh: false,
       tokenChannels: NO_CHANNELS,
-      connectedAtWallMs: this.#deps.clock.wallMs(),
+      connectedAtWallMs,
       remoteAddress: request.socket.remoteAddress ?? '',
+      userAgent: (request.headers['user-agent'] ?? '').slice(0, MAX_USER_AGENT_LENGTH),
       headers: pick(request.headers, this.#options.keptHeaders),
       emulatedHeaders: NO_HEADERS,
+      signs: signsOfLife(connectedAtWallMs),
     };
   }
 
@@ -114,6 +117,8 @@ export class UpgradeHandler {
   }
 }
 
+/** Enough to tell what it is; it stays in memory as long as the connection. */
+const MAX_USER_AGENT_LENGTH = 256;
 const NO_CHANNELS: readonly string[] = Object.freeze([]);
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 

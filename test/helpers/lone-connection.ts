@@ -42,6 +42,7 @@ export class LoneConnections {
         },
         onClosed: (connection, cause) => this.ends.push({ connection, cause }),
       },
+      clock: this.clock,
       wheel: this.wheel,
       flusher: this.flusher,
       outboxLimits: { maxBytes: 10_000, maxFrames: 100 },

@@ -1,6 +1,6 @@
 // Sessions as an upgrade makes them.
 import { randomUUID } from 'node:crypto';
-import type { Session } from '../../src/connection/session.ts';
+import { type Session, signsOfLife } from '../../src/connection/session.ts';
 
 export function session(over: Partial<Session> = {}): Session {
   return {
@@ -17,8 +17,10 @@ export function session(over: Partial<Session> = {}): Session {
     tokenChannels: [],
     connectedAtWallMs: 0,
     remoteAddress: '127.0.0.1',
+    userAgent: '',
     headers: {},
     emulatedHeaders: {},
+    signs: signsOfLife(0),
     ...over,
   };
 }

@@ -1,5 +1,6 @@
 import { deserialize, serialize } from 'node:v8';
 import t from 'tap';
+import { SESSION_SCHEMA } from '../../../src/connection/session.ts';
 import { Subscription, type SubscriptionState } from '../../../src/connection/subscription.ts';
 import { CloseCauses } from '../../../src/protocol/close-causes.ts';
 import { jsonCodec } from '../../../src/protocol/json-codec.ts';
@@ -160,6 +161,31 @@ t.test('native pings and pongs', async (t) => {
   t.equal(transport.closedWith, undefined, 'pongs that nobody asked for are no fault');
   all.pass(25_000);
   t.equal(transport.closedWith, CloseCauses.noPong);
+});
+
+t.test('when the peer was heard last, and how far away it is', async (t) => {
+  const all = new LoneConnections();
+  const connection = all.live();
+  const { signs } = connection.session;
+  t.equal(signs.lastFrameWallMs, all.clock.wallMs());
+  t.equal(signs.roundTripMs, -1);
+  all.pass(25_100);
+  const pingedMs = signs.pingSentMs;
+  t.not(pingedMs, -1);
+  all.clock.advance(42);
+  send(connection, {});
+  t.equal(signs.roundTripMs, all.clock.monotonicMs() - pingedMs);
+  t.equal(signs.lastFrameWallMs, all.clock.wallMs());
+
+  const transport = new FakeNativeTransport();
+  const native = all.live(transport, { client: 'n' });
+  all.pass(25_100);
+  native.onNativePong();
+  const measuredMs = native.session.signs.roundTripMs;
+  t.ok(measuredMs >= 0);
+  all.clock.advance(1000);
+  native.onNativePong();
+  t.equal(native.session.signs.roundTripMs, measuredMs, 'an unasked pong measures nothing');
 });
 
 t.test('behind unread bytes no ping is sent, as long as the peer reads', async (t) => {
@@ -481,6 +507,11 @@ t.test('all of a connection is one object that survives being written down', asy
   const snapshot = connection.snapshot();
   const copy: unknown = deserialize(serialize(snapshot));
   t.strictSame(copy, snapshot);
-  t.match(snapshot, { schema: 1, transport: 'websocket', formatIndex: 0, lifecycle: { phase: 'live' } });
+  t.match(snapshot, {
+    schema: SESSION_SCHEMA,
+    transport: 'websocket',
+    formatIndex: 0,
+    lifecycle: { phase: 'live' },
+  });
   t.strictSame(snapshot.subscriptions, [state]);
 });
