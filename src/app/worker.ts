@@ -181,7 +181,7 @@ export async function runWorker(): Promise<void> {
     },
     upgradeOptions(config),
   );
-  exposeFigures({ metrics, hub, slot, openConnections: () => open.size });
+  exposeFigures({ metrics, hub, slot, open });
   new ControlHandlers({ hub, bus: nodes, clock, node, name: `${hostname()}-${slot}`, version }).register();
 
   const groups: RouteGroup[] = [websocketHint(config.websocket.handler_prefix)];

@@ -84,6 +84,8 @@ export class OfficialSubscription {
 
 export class OfficialClient {
   readonly client: JsonCentrifuge;
+  /** Given by the server at the latest connect. */
+  id = '';
   readonly history: ClientEvent[] = [];
   readonly #events = new Inbox<ClientEvent>();
 
@@ -107,6 +109,9 @@ export class OfficialClient {
         this.#events.put({ kind, context });
       });
     }
+    this.client.on('connected', ({ client }) => {
+      this.id = client;
+    });
     scope.teardown(() => {
       this.client.disconnect();
     });
@@ -114,6 +119,7 @@ export class OfficialClient {
 
   async connect(): Promise<this> {
     this.client.connect();
+    await this.next('connecting');
     await this.next('connected');
     return this;
   }
@@ -127,9 +133,13 @@ export class OfficialClient {
     return event.context;
   }
 
+  newSubscription(channel: string, options?: Partial<SubscriptionOptions>): OfficialSubscription {
+    return new OfficialSubscription(this.client.newSubscription(channel, options));
+  }
+
   /** Subscribes and waits until it holds. */
   async subscribe(channel: string, options?: Partial<SubscriptionOptions>): Promise<OfficialSubscription> {
-    const subscription = new OfficialSubscription(this.client.newSubscription(channel, options));
+    const subscription = this.newSubscription(channel, options);
     subscription.subscription.subscribe();
     await subscription.next('subscribed');
     return subscription;
