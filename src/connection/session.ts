@@ -35,6 +35,8 @@ export interface Session {
   /** Lower-case names; only those that someone may read later. */
   readonly headers: Readonly<Record<string, string>>;
   emulatedHeaders: Readonly<Record<string, string>>;
+  /** Connection token that came with the request instead of the connect command; empty for none, and once it was used. */
+  offeredToken: string;
   readonly signs: SignsOfLife;
 }
 

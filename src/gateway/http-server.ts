@@ -59,6 +59,7 @@ const DEFAULT_HEADERS = {
 
 /** What fastify accepts; it answers 415 to a type that is no type, before any route could say that it does not care. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/u;
+const UNKNOWN_MEDIA_TYPE = 'application/x-unknown';
 
 export interface HttpServers {
   /** Give it sockets by `emit('connection', socket)`. */
@@ -123,7 +124,7 @@ async function createApp(
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.addHook('onRequest', (request, reply, done) => {
     const { headers } = request.raw;
-    if (!MEDIA_TYPE.test(headers['content-type'] ?? '')) headers['content-type'] = 'application/octet-stream';
+    if (!MEDIA_TYPE.test(headers['content-type'] ?? '')) headers['content-type'] = UNKNOWN_MEDIA_TYPE;
     reply.headers(DEFAULT_HEADERS);
     done();
   });

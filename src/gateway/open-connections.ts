@@ -2,6 +2,8 @@
 import type { Connection, ConnectionOwner } from '../connection/connection.ts';
 import type { CloseCause } from '../protocol/close-causes.ts';
 import type { Command } from '../protocol/commands.ts';
+import type { EmulatedSessions } from './emulated-sessions.ts';
+import { StreamTransport } from './stream-transport.ts';
 
 /** How sids in URLs lead other connections to this worker. */
 export interface SidBinding {
@@ -13,13 +15,15 @@ export interface SidBinding {
 export class OpenConnections implements ConnectionOwner {
   readonly #next: ConnectionOwner;
   readonly #binding: SidBinding;
+  readonly #emulated: EmulatedSessions;
   readonly #open = new Set<Connection>();
   /** Connections by sid: the binding ends with the last of them. */
   readonly #sids = new Map<string, number>();
 
-  constructor(next: ConnectionOwner, binding: SidBinding) {
+  constructor(next: ConnectionOwner, binding: SidBinding, emulated: EmulatedSessions) {
     this.#next = next;
     this.#binding = binding;
+    this.#emulated = emulated;
   }
 
   get size(): number {
@@ -32,7 +36,11 @@ export class OpenConnections implements ConnectionOwner {
 
   add(connection: Connection): void {
     this.#open.add(connection);
-    const { sid } = connection.session;
+    const { transport, session } = connection;
+    if (transport instanceof StreamTransport && !transport.format.unidirectional) {
+      this.#emulated.add(session.secret, transport);
+    }
+    const { sid } = session;
     if (sid === '') return;
     const count = this.#sids.get(sid) ?? 0;
     this.#sids.set(sid, count + 1);
@@ -53,6 +61,7 @@ export class OpenConnections implements ConnectionOwner {
 
   onClosed(connection: Connection, cause: CloseCause): void {
     this.#open.delete(connection);
+    if (connection.transport instanceof StreamTransport) this.#emulated.delete(connection.session.secret);
     this.#release(connection.session.sid);
     this.#next.onClosed(connection, cause);
   }

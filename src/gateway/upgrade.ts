@@ -1,61 +1,64 @@
 // From an HTTP upgrade request to a connection: admission first, then the handshake, then the protocol.
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
-import { WebSocketServer } from 'ws';
 import type { OriginPolicy } from '../auth/origins.ts';
-import { Connection, type ConnectionShared } from '../connection/connection.ts';
-import { type Session, signsOfLife } from '../connection/session.ts';
-import type { HotCounters } from '../observe/hot-counters.ts';
-import { type WireFormat, WireFormats } from '../protocol/wire-format.ts';
-import type { Clock } from '../util/clock.ts';
+import { jsonCodec } from '../protocol/json-codec.ts';
+import { connectFrame } from '../protocol/unidirectional.ts';
+import { deflated, type DeflateSettings, type WireFormat, WireFormats } from '../protocol/wire-format.ts';
 import type { Admission } from './admission.ts';
-import { GatewaySocket, NativePingTransport, WebSocketTransport } from './websocket-transport.ts';
+import { parseTarget, type SessionReader } from './client-request.ts';
+import type { ConnectionOpener } from './connection-opener.ts';
+import { type UniWebSocketOptions, UniWebSocketTransport } from './uni-websocket-transport.ts';
+import { PROTOBUF_PROTOCOL, WebSocketHandshake } from './websocket-handshake.ts';
+import { type GatewaySocket, NativePingTransport, WebSocketTransport } from './websocket-transport.ts';
 
 export interface UpgradeDeps {
-  readonly shared: ConnectionShared;
+  readonly opener: ConnectionOpener;
+  readonly sessions: SessionReader;
   readonly admission: Admission;
   readonly origins: OriginPolicy;
-  readonly counters: HotCounters;
-  readonly clock: Clock;
-  readonly onOpened: (connection: Connection) => void;
+}
+
+export interface Compression extends DeflateSettings {
+  /** Limit of a client's message once it is decompressed. */
+  readonly maxMessageBytes: number;
 }
 
 export interface UpgradeOptions {
   /** Undefined: WebSocket is switched off. */
-  readonly path: string | undefined;
-  readonly maxMessageBytes: number;
+  readonly bidirectional:
+    | { readonly path: string; readonly maxMessageBytes: number; readonly compression: Compression | undefined }
+    | undefined;
+  readonly unidirectional:
+    | (Omit<UniWebSocketOptions, 'closeTimeoutMs'> & {
+        readonly path: string;
+        readonly maxMessageBytes: number;
+        readonly joinsPushes: boolean;
+      })
+    | undefined;
   /** How long the closing handshake may take until the socket is destroyed. */
   readonly closeTimeoutMs: number;
-  /** Lower-case names of request headers that are kept for later. */
-  readonly keptHeaders: readonly string[];
 }
 
-const PROTOBUF = 'centrifuge-protobuf';
-const JSON_PROTOCOL = 'centrifuge-json';
-const SID = /^[\w-]{20}$/;
+interface Endpoint {
+  readonly handshake: WebSocketHandshake;
+  readonly open: (
+    ws: GatewaySocket,
+    socket: Duplex,
+    request: IncomingMessage,
+    query: URLSearchParams,
+    compresses: boolean,
+  ) => void;
+}
 
 export class UpgradeHandler {
   readonly #deps: UpgradeDeps;
-  readonly #options: UpgradeOptions;
-  readonly #server: WebSocketServer;
+  readonly #endpoints = new Map<string, Endpoint>();
 
   constructor(deps: UpgradeDeps, options: UpgradeOptions) {
     this.#deps = deps;
-    this.#options = options;
-    // A variable, as the published types do not know `closeTimeout` yet.
-    const serverOptions = {
-      noServer: true,
-      WebSocket: GatewaySocket,
-      clientTracking: false,
-      perMessageDeflate: false,
-      maxPayload: options.maxMessageBytes,
-      closeTimeout: options.closeTimeoutMs,
-      // Only what the peer offered and we speak is echoed; a JSON client offers nothing and gets nothing (§2.1).
-      handleProtocols: (offered: Set<string>) =>
-        [PROTOBUF, JSON_PROTOCOL].find((name) => offered.has(name)) ?? (false as const),
-    };
-    this.#server = new WebSocketServer(serverOptions);
+    this.#serveBidirectional(options);
+    this.#serveUnidirectional(options);
   }
 
   attach(server: Server): void {
@@ -64,63 +67,67 @@ export class UpgradeHandler {
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', onSocketError);
-    const [path = '', query = ''] = (request.url ?? '').split('?', 2);
-    if (path !== this.#options.path) return refuse(socket, 404);
+    const { path, query } = parseTarget(request.url);
+    const endpoint = this.#endpoints.get(path);
+    if (endpoint === undefined) return refuse(socket, 404);
     if (!this.#deps.origins.allows(request.headers.origin)) return this.#refuse(socket, 403, 'origin');
     const refusal = this.#deps.admission.refusal();
     if (refusal !== undefined) return this.#refuse(socket, 503, refusal);
-    this.#server.handleUpgrade(request, socket, head, (ws) => {
+    endpoint.handshake.run(request, socket, head, (ws, compresses) => {
       socket.off('error', onSocketError);
-      if (ws instanceof GatewaySocket) this.#open(ws, socket, request, new URLSearchParams(query));
+      endpoint.open(ws, socket, request, query, compresses);
     });
   };
 
-  #open(ws: GatewaySocket, socket: Duplex, request: IncomingMessage, query: URLSearchParams): void {
-    const { shared, counters, onOpened } = this.#deps;
-    const format = formatOf(ws.protocol, query);
-    const Transport =
-      query.get('cf_ws_frame_ping_pong') === 'true' ? NativePingTransport : WebSocketTransport;
-    const transport = new Transport(ws, socket, format);
-    const sid = query.get('sid') ?? '';
-    const connection = new Connection(transport, this.#session(request, SID.test(sid) ? sid : ''), shared);
-    counters.opened.cell(transport.kind, format.encoding).value += 1;
-    onOpened(connection);
-    transport.attach(connection, counters);
+  #serveBidirectional({ bidirectional, closeTimeoutMs }: UpgradeOptions): void {
+    if (bidirectional === undefined) return;
+    const { path, maxMessageBytes, compression } = bidirectional;
+    const { opener, sessions } = this.#deps;
+    const compressed = compression && {
+      json: deflated(WireFormats.websocketJson, compression),
+      protobuf: deflated(WireFormats.websocketProtobuf, compression),
+    };
+    this.#endpoints.set(path, {
+      handshake: new WebSocketHandshake({
+        maxMessageBytes,
+        closeTimeoutMs,
+        maxDecompressedBytes: compression?.maxMessageBytes,
+      }),
+      open: (ws, socket, request, query, compresses) => {
+        const plain = formatOf(ws.protocol, query);
+        const format = compresses && compressed !== undefined ? compressed[plain.encoding] : plain;
+        const isNative = query.get('cf_ws_frame_ping_pong') === 'true';
+        const Transport = isNative ? NativePingTransport : WebSocketTransport;
+        const transport = new Transport(ws, socket, format);
+        const connection = opener.open(transport, sessions.read(request, query, false));
+        transport.attach(connection, opener.counters);
+      },
+    });
   }
 
-  #session(request: IncomingMessage, sid: string): Session {
-    const connectedAtWallMs = this.#deps.clock.wallMs();
-    return {
-      client: randomUUID(),
-      secret: '',
-      sid,
-      user: '',
-      connInfo: undefined,
-      meta: undefined,
-      name: '',
-      version: '',
-      expireAtWallMs: Infinity,
-      clientSideRefresh: false,
-      tokenChannels: NO_CHANNELS,
-      connectedAtWallMs,
-      remoteAddress: request.socket.remoteAddress ?? '',
-      userAgent: (request.headers['user-agent'] ?? '').slice(0, MAX_USER_AGENT_LENGTH),
-      headers: pick(request.headers, this.#options.keptHeaders),
-      emulatedHeaders: NO_HEADERS,
-      signs: signsOfLife(connectedAtWallMs),
-    };
+  #serveUnidirectional({ unidirectional, closeTimeoutMs }: UpgradeOptions): void {
+    if (unidirectional === undefined) return;
+    const { path, maxMessageBytes, joinsPushes } = unidirectional;
+    const { opener, sessions } = this.#deps;
+    const format = joinsPushes ? WireFormats.uniWebsocketJoined : WireFormats.uniWebsocket;
+    const options = { ...unidirectional, closeTimeoutMs };
+    this.#endpoints.set(path, {
+      handshake: new WebSocketHandshake({ maxMessageBytes, closeTimeoutMs, maxDecompressedBytes: undefined }),
+      open: (ws, socket, request, query) => {
+        const transport = new UniWebSocketTransport(ws, socket, format, jsonCodec, options);
+        const connection = opener.open(transport, sessions.read(request, query, true));
+        transport.attach(connection, opener.counters);
+        const payload = query.get('cf_connect');
+        if (payload !== null) connection.onFrame(connectFrame(Buffer.from(payload)));
+      },
+    });
   }
 
   #refuse(socket: Duplex, status: 403 | 503, reason: string): void {
-    this.#deps.counters.admissionRefusals.cell(reason).value += 1;
+    this.#deps.opener.counters.admissionRefusals.cell(reason).value += 1;
     refuse(socket, status);
   }
 }
-
-/** Enough to tell what it is; it stays in memory as long as the connection. */
-const MAX_USER_AGENT_LENGTH = 256;
-const NO_CHANNELS: readonly string[] = Object.freeze([]);
-const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 
 const STATUS_LINES = { 403: 'Forbidden', 404: 'Not Found', 503: 'Service Unavailable' } as const;
 
@@ -139,20 +146,7 @@ function onSocketError(this: Duplex): void {
 
 function formatOf(protocol: string, query: URLSearchParams): WireFormat {
   const wantsProtobuf =
-    protocol === PROTOBUF ||
+    protocol === PROTOBUF_PROTOCOL ||
     (protocol === '' && (query.get('format') === 'protobuf' || query.get('cf_protocol') === 'protobuf'));
   return wantsProtobuf ? WireFormats.websocketProtobuf : WireFormats.websocketJson;
-}
-
-function pick(
-  headers: IncomingMessage['headers'],
-  names: readonly string[],
-): Readonly<Record<string, string>> {
-  if (names.length === 0) return NO_HEADERS;
-  const picked: Record<string, string> = {};
-  for (const name of names) {
-    const value = headers[name];
-    if (value !== undefined) picked[name] = Array.isArray(value) ? value.join(', ') : value;
-  }
-  return picked;
 }

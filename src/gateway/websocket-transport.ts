@@ -3,8 +3,9 @@
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { Connection } from '../connection/connection.ts';
-import type { Transport } from '../connection/transport.ts';
+import type { Transport, TransportKind } from '../connection/transport.ts';
 import { type CloseCause, CloseCauses } from '../protocol/close-causes.ts';
+import { connectFrame } from '../protocol/unidirectional.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
 
 /** The class that the WebSocket server makes: it leads its listeners, which are shared, to their connection. */
@@ -19,7 +20,7 @@ export interface InboundCounters {
 }
 
 export class WebSocketTransport implements Transport {
-  readonly kind = 'websocket';
+  readonly kind: TransportKind = 'websocket';
   readonly format: WireFormat;
   readonly #ws: GatewaySocket;
   readonly #socket: Duplex;
@@ -100,7 +101,10 @@ function onMessage(this: WebSocket, data: unknown): void {
     this.inbound.messagesIn += 1;
     this.inbound.bytesIn += data.length;
   }
-  this.connection.onFrame(data);
+  const { connection } = this;
+  if (!connection.transport.format.unidirectional) connection.onFrame(data);
+  // The one message of a client that only listens; whatever else it says is of no interest.
+  else if (!connection.hasSpoken) connection.onFrame(connectFrame(data));
 }
 
 function onClose(this: WebSocket): void {

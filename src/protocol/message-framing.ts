@@ -1,8 +1,11 @@
 // Lays encoded messages on a transport: several of them share one frame, and one frame is shared by all its receivers.
+import { deflateMessage } from './message-deflate.ts';
 import type { WireFormat } from './wire-format.ts';
 
 const FIN_TEXT = 0x81;
 const FIN_BINARY = 0x82;
+/** Says that the message is compressed (RFC 7692 §6). */
+const RSV1 = 0x40;
 const NEWLINE = 0x0a;
 const SSE_PREFIX = Buffer.from('data: ');
 const SSE_SUFFIX = Buffer.from('\n\n');
@@ -14,7 +17,9 @@ const SSE_SUFFIX = Buffer.from('\n\n');
 export function frameMessages(format: WireFormat, messages: readonly Buffer[]): Buffer {
   switch (format.framing) {
     case 'websocket':
-      return webSocketFrame(format.encoding === 'json' ? joinLines(messages) : messages, opcode(format));
+      return format.joinsMessages || messages.length === 1
+        ? webSocketMessage(format, messages)
+        : Buffer.concat(messages.map((message) => webSocketMessage(format, [message])));
     case 'stream':
       return format.encoding === 'json'
         ? Buffer.concat(messages.flatMap((message) => [message, LINE_END]))
@@ -26,8 +31,14 @@ export function frameMessages(format: WireFormat, messages: readonly Buffer[]): 
 
 const LINE_END = Buffer.from([NEWLINE]);
 
-function opcode(format: WireFormat): number {
-  return format.encoding === 'json' ? FIN_TEXT : FIN_BINARY;
+function webSocketMessage(format: WireFormat, messages: readonly Buffer[]): Buffer {
+  const isJson = format.encoding === 'json';
+  const parts = isJson ? joinLines(messages) : messages;
+  const firstByte = isJson ? FIN_TEXT : FIN_BINARY;
+  const deflated = format.deflate && deflateMessage(Buffer.concat(parts), format.deflate);
+  return deflated === undefined
+    ? webSocketFrame(parts, firstByte)
+    : webSocketFrame([deflated], firstByte | RSV1);
 }
 
 function joinLines(messages: readonly Buffer[]): readonly Buffer[] {

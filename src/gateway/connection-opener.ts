@@ -1,0 +1,35 @@
+// The last step of every way in: a transport becomes a connection of this worker.
+import { Connection, type ConnectionShared } from '../connection/connection.ts';
+import type { Session } from '../connection/session.ts';
+import type { Transport } from '../connection/transport.ts';
+import type { HotCounters } from '../observe/hot-counters.ts';
+
+export interface ConnectionOpenerDeps {
+  readonly shared: ConnectionShared;
+  readonly counters: HotCounters;
+  readonly onOpened: (connection: Connection) => void;
+}
+
+export class ConnectionOpener {
+  readonly counters: HotCounters;
+  readonly #bidirectional: ConnectionShared;
+  readonly #unidirectional: ConnectionShared;
+  readonly #onOpened: (connection: Connection) => void;
+
+  constructor({ shared, counters, onOpened }: ConnectionOpenerDeps) {
+    this.counters = counters;
+    this.#bidirectional = shared;
+    // Who cannot send anything owes no pongs.
+    this.#unidirectional = { ...shared, timing: { ...shared.timing, pongTimeoutMs: 0 } };
+    this.#onOpened = onOpened;
+  }
+
+  open(transport: Transport, session: Session): Connection {
+    const { format, kind } = transport;
+    const shared = format.unidirectional ? this.#unidirectional : this.#bidirectional;
+    const connection = new Connection(transport, session, shared);
+    this.counters.opened.cell(kind, format.encoding).value += 1;
+    this.#onOpened(connection);
+    return connection;
+  }
+}
