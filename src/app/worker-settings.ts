@@ -3,12 +3,13 @@ import type { CommandSettings } from '../commands/command-deps.ts';
 import type { Config } from '../config/schema.ts';
 import type { ConnectionShared } from '../connection/connection.ts';
 import type { AdmissionLimits } from '../gateway/admission.ts';
-import type { UpgradeOptions } from '../gateway/upgrade.ts';
 import type { LogLevel } from '../observe/logger.ts';
+import { unidirectionalCause } from '../protocol/unidirectional.ts';
 import { forwardedHeaderNames } from './webhook-settings.ts';
 
 export function commandSettings(config: Config): CommandSettings {
   const { client, channel } = config;
+  const codes = client.connect_code_to_unidirectional_disconnect;
   return {
     insecure: client.insecure,
     allowAnonymousConnectWithoutToken: client.allow_anonymous_connect_without_token,
@@ -24,6 +25,7 @@ export function commandSettings(config: Config): CommandSettings {
     includeServerTime: client.connect_include_server_time,
     pingIntervalMs: client.ping_interval,
     personalChannelPrefix: personalChannelPrefix(client.subscribe_to_user_personal_channel, channel),
+    unidirectionalCause: (error) => unidirectionalCause(error, codes.enabled ? codes.transforms : undefined),
   };
 }
 
@@ -53,17 +55,6 @@ export function admissionLimits(config: Config, workers: number): AdmissionLimit
   return {
     maxConnections: Math.ceil(config.client.connection_limit / workers),
     connectionsPerSecond: Math.ceil(config.client.connection_rate_limit / workers),
-  };
-}
-
-export function upgradeOptions(config: Config): UpgradeOptions {
-  const { client, websocket } = config;
-  const userIdHeader = client.user_id_http_header.toLowerCase();
-  return {
-    path: websocket.disabled ? undefined : websocket.handler_prefix,
-    maxMessageBytes: websocket.message_size_limit,
-    closeTimeoutMs: websocket.write_timeout,
-    keptHeaders: [...(userIdHeader === '' ? [] : [userIdHeader]), ...forwardedHeaderNames(config).http],
   };
 }
 

@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { ApiKeyCheck } from '../auth/api-key.ts';
-import { OriginPolicy } from '../auth/origins.ts';
 import { createServerApi } from '../api/server-api.ts';
 import { serveAssignedConnections } from '../cluster/assigned-connections.ts';
 import { WorkerLink } from '../cluster/worker-link.ts';
@@ -19,9 +18,8 @@ import { EngineProbe } from '../gateway/engine-probe.ts';
 import { type HealthCheck, healthRoutes } from '../gateway/health.ts';
 import { createHttpServers, type RouteGroup } from '../gateway/http-server.ts';
 import { metricsRoute } from '../gateway/metrics-route.ts';
+import { EmulatedSessions } from '../gateway/emulated-sessions.ts';
 import { OpenConnections } from '../gateway/open-connections.ts';
-import { UpgradeHandler } from '../gateway/upgrade.ts';
-import { websocketHint } from '../gateway/websocket-hint.ts';
 import { ControlHandlers } from '../hub/control-handlers.ts';
 import { Hub } from '../hub/hub.ts';
 import { isReplyError, Namespaces } from '../hub/namespaces.ts';
@@ -38,13 +36,8 @@ import { createApplication } from './application.ts';
 import { channelSettings } from './channel-options.ts';
 import { openTokenVerifier } from './token-verifier.ts';
 import { exposeFigures } from './worker-metrics.ts';
-import {
-  admissionLimits,
-  commandSettings,
-  connectionLimits,
-  logLevel,
-  upgradeOptions,
-} from './worker-settings.ts';
+import { admissionLimits, commandSettings, connectionLimits, logLevel } from './worker-settings.ts';
+import { clientTransports } from './worker-transports.ts';
 
 const SURVEY_TIMEOUT_MS = 1000;
 const MAX_API_BODY_BYTES = 16 * 1024 * 1024;
@@ -156,7 +149,8 @@ export async function runWorker(): Promise<void> {
     version: `holdfast ${version}`,
     random: Math.random,
   });
-  const open = new OpenConnections(dispatcher, link);
+  const emulated = new EmulatedSessions();
+  const open = new OpenConnections(dispatcher, link, emulated);
   const shared: ConnectionShared = {
     ...connectionLimits(config),
     owner: open,
@@ -170,21 +164,22 @@ export async function runWorker(): Promise<void> {
     { nowMs: () => clock.monotonicMs(), openConnections: () => open.size, isDraining: () => link.draining },
     admissionLimits(config, slots),
   );
-  const upgrades = new UpgradeHandler(
+  const transports = clientTransports(
     {
       shared,
+      emulated,
       admission,
-      origins: new OriginPolicy(config.client.allowed_origins),
+      bus: nodes,
       counters: metrics.hot,
       clock,
       onOpened: (connection) => open.add(connection),
     },
-    upgradeOptions(config),
+    config,
   );
   exposeFigures({ metrics, hub, slot, open });
   new ControlHandlers({ hub, bus: nodes, clock, node, name: `${hostname()}-${slot}`, version }).register();
 
-  const groups: RouteGroup[] = [websocketHint(config.websocket.handler_prefix)];
+  const groups: RouteGroup[] = [...transports.groups];
   if (config.health.enabled) {
     const draining: HealthCheck = {
       name: 'draining',
@@ -227,7 +222,7 @@ export async function runWorker(): Promise<void> {
     internal: internalPort === null ? undefined : { host: internalAddress, port: internalPort },
     logger: log,
   });
-  upgrades.attach(servers.publicServer);
+  transports.attach(servers.publicServer);
   serveAssignedConnections(servers.publicServer, link);
 
   const end = async (): Promise<void> => {

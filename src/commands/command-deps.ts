@@ -7,6 +7,8 @@ import type { Namespaces } from '../hub/namespaces.ts';
 import type { Application } from '../hooks/application.ts';
 import type { HotCounters } from '../observe/hot-counters.ts';
 import type { Logger } from '../observe/logger.ts';
+import type { CloseCause } from '../protocol/close-causes.ts';
+import type { ReplyError } from '../protocol/reply-errors.ts';
 import type { Clock } from '../util/clock.ts';
 import type { DeadlineWheel } from '../util/deadline-wheel.ts';
 
@@ -30,6 +32,8 @@ export interface CommandSettings {
   readonly pingIntervalMs: number;
   /** What a user's personal channel is called before the user id; undefined when switched off. */
   readonly personalChannelPrefix: string | undefined;
+  /** How a connect command that failed ends a unidirectional connection. */
+  readonly unidirectionalCause: (error: ReplyError) => CloseCause;
 }
 
 export interface CommandDeps {

@@ -6,7 +6,7 @@ import type { Application } from '../hooks/application.ts';
 import { isReplyError } from '../hub/namespaces.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
 import type { ConnectRequest, SubscribeRequest } from '../protocol/commands.ts';
-import type { SubscribeResult } from '../protocol/replies.ts';
+import type { ConnectResult, SubscribeResult } from '../protocol/replies.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
 import { answerOf, grantOf, subjectOf } from './asking.ts';
 import type { CommandDeps } from './command-deps.ts';
@@ -40,7 +40,9 @@ export async function connect(
   session.name = request.name;
   session.version = request.version;
   session.emulatedHeaders = keptHeaders(request.headers, settings.keptEmulatedHeaders);
-  const identity = await identify(deps, connection, request);
+  const token = request.token === '' ? session.offeredToken : request.token;
+  session.offeredToken = '';
+  const identity = await identify(deps, connection, request, token);
   if (connection.isClosed) return;
   session.user = identity.user;
   session.connInfo = identity.info;
@@ -68,22 +70,22 @@ export async function connect(
     expireAtMs: connectionDeadlineMs(connection, deps),
     jitter: deps.random(),
   });
+  const { format } = connection.transport;
   const hasOwnPing = connection.transport.nativePing !== undefined;
-  connection.reply(id, {
-    kind: 'connect',
-    result: {
-      client: session.client,
-      version: deps.version,
-      ttlS: session.clientSideRefresh ? ttlSeconds(session.expireAtWallMs, clock.wallMs()) : undefined,
-      data: identity.data,
-      subs: results(started),
-      pingS: hasOwnPing ? undefined : Math.ceil(settings.pingIntervalMs / 1000),
-      pong: !hasOwnPing,
-      session: session.secret === '' ? undefined : session.secret,
-      node: session.secret === '' ? undefined : deps.node,
-      time: settings.includeServerTime ? clock.wallMs() : undefined,
-    },
-  });
+  const result: ConnectResult = {
+    client: session.client,
+    version: deps.version,
+    ttlS: session.clientSideRefresh ? ttlSeconds(session.expireAtWallMs, clock.wallMs()) : undefined,
+    data: identity.data,
+    subs: results(started),
+    pingS: hasOwnPing ? undefined : Math.ceil(settings.pingIntervalMs / 1000),
+    pong: !hasOwnPing && !format.unidirectional,
+    session: session.secret === '' ? undefined : session.secret,
+    node: session.secret === '' ? undefined : deps.node,
+    time: settings.includeServerTime ? clock.wallMs() : undefined,
+  };
+  if (format.unidirectional) connection.push({ kind: 'connect', result });
+  else connection.reply(id, { kind: 'connect', result });
   for (const { joined } of started.values()) joined.start();
 }
 
@@ -103,10 +105,10 @@ async function identify(
   deps: CommandDeps,
   connection: Connection,
   request: ConnectRequest,
+  token: string,
 ): Promise<Identity> {
   const { settings } = deps;
-  if (request.token !== '')
-    return withPersonalChannel(deps, await fromToken(deps, connection, request.token));
+  if (token !== '') return withPersonalChannel(deps, await fromToken(deps, connection, token));
   const trustedUser = connection.session.headers[settings.userIdHttpHeader];
   if (trustedUser !== undefined) return withPersonalChannel(deps, { ...ANONYMOUS, user: trustedUser });
   const { connect: ask } = deps.application;

@@ -111,7 +111,14 @@ export class CommandDispatcher implements ConnectionOwner {
     }
     const reply = this.#replyFor(connection, command, error);
     this.#count(command, String(reply.code));
-    if (command.kind === 'connect') connection.dispatch({ type: 'refused' });
+    if (command.kind === 'connect') {
+      // A client that only listens understands no reply.
+      if (connection.transport.format.unidirectional) {
+        connection.close(this.#deps.settings.unidirectionalCause(reply));
+        return;
+      }
+      connection.dispatch({ type: 'refused' });
+    }
     // `send` has no id and so no reply: what went wrong with it is in the log.
     if (command.id > 0) connection.replyError(command.id, reply);
   }

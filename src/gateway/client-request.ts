@@ -77,13 +77,19 @@ export function offeredToken(
   { tokenCookie, takesBearer }: Pick<ClientRequestOptions, 'tokenCookie' | 'takesBearer'>,
 ): string {
   const bearer = takesBearer ? BEARER.exec(headers.authorization ?? '')?.[1] : undefined;
-  return bearer ?? query.get('token') ?? (tokenCookie === '' ? '' : cookie(headers.cookie ?? '', tokenCookie));
+  return (
+    bearer ?? query.get('token') ?? (tokenCookie === '' ? '' : cookie(headers.cookie ?? '', tokenCookie))
+  );
 }
 
 function cookie(header: string, name: string): string {
   for (const pair of header.split(';')) {
     const at = pair.indexOf('=');
-    if (at !== -1 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim().replaceAll('"', '');
+    if (at !== -1 && pair.slice(0, at).trim() === name)
+      return pair
+        .slice(at + 1)
+        .trim()
+        .replaceAll('"', '');
   }
   return '';
 }

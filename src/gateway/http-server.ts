@@ -74,13 +74,13 @@ export async function createHttpServers(options: HttpServersOptions): Promise<Ht
   const { groups, internal } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const onPublic = groups.filter((group) => internal === undefined || group.place !== 'internal');
-  const publicApp = await createApp(onPublic, limits, options.logger);
+  const publicApp = await createApp(onPublic, limits, options.logger, true);
   // Node starts to enforce header and request deadlines when a server begins to listen; this one never does.
   publicApp.server.emit('listening');
   const onInternal = groups.filter((group) => group.place !== 'public');
   let internalApp: FastifyInstance | undefined;
   if (internal !== undefined) {
-    internalApp = await createApp(onInternal, limits, options.logger);
+    internalApp = await createApp(onInternal, limits, options.logger, false);
     await listen(internalApp.server, internal);
   }
   const apps = internalApp === undefined ? [publicApp] : [publicApp, internalApp];
@@ -99,6 +99,7 @@ async function createApp(
   groups: readonly RouteGroup[],
   limits: HttpLimits,
   logger: Logger,
+  isPublic: boolean,
 ): Promise<FastifyInstance> {
   const app = fastify({
     logger: false,
@@ -122,6 +123,7 @@ async function createApp(
   // Bodies reach routes as they came: what they are is known by the route, not by a header.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  if (isPublic) app.addHook('onRequest', refusePipelined);
   app.addHook('onRequest', (request, reply, done) => {
     const { headers } = request.raw;
     if (!MEDIA_TYPE.test(headers['content-type'] ?? '')) headers['content-type'] = UNKNOWN_MEDIA_TYPE;
@@ -139,6 +141,12 @@ async function createApp(
   for (const group of groups) group.register(app);
   await app.ready();
   return app;
+}
+
+/** A request behind another one would wait, in memory, for a response that may be a stream; each closes its connection. */
+function refusePipelined(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
+  if (reply.raw.socket === null) request.raw.socket.destroy();
+  else done();
 }
 
 /** What went wrong inside is for the log; the peer gets the status. */
@@ -173,7 +181,8 @@ const STATUS_OF_CLIENT_ERROR: Readonly<Record<string, number>> = {
 
 /** Bytes that are no HTTP, too many headers, or a request that takes too long. */
 function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (socket.destroyed || !socket.writable || error.code === 'ECONNRESET') {
+  // Into a response that has begun, nothing else may be written.
+  if (socket.destroyed || !socket.writable || error.code === 'ECONNRESET' || socket.bytesWritten > 0) {
     socket.destroy();
     return;
   }

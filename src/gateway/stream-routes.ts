@@ -55,7 +55,9 @@ export class StreamRoutes implements RouteGroup {
   constructor(deps: StreamRoutesDeps, options: StreamRoutesOptions) {
     this.#deps = deps;
     this.#options = options;
-    this.serves = options.endpoints.map(({ kind, path }) => `${methodsOf(kind).join(', ')} ${path} (${kind})`);
+    this.serves = options.endpoints.map(
+      ({ kind, path }) => `${methodsOf(kind).join(', ')} ${path} (${kind})`,
+    );
   }
 
   register(app: FastifyInstance): void {

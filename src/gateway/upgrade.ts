@@ -27,7 +27,11 @@ export interface Compression extends DeflateSettings {
 export interface UpgradeOptions {
   /** Undefined: WebSocket is switched off. */
   readonly bidirectional:
-    | { readonly path: string; readonly maxMessageBytes: number; readonly compression: Compression | undefined }
+    | {
+        readonly path: string;
+        readonly maxMessageBytes: number;
+        readonly compression: Compression | undefined;
+      }
     | undefined;
   readonly unidirectional:
     | (Omit<UniWebSocketOptions, 'closeTimeoutMs'> & {

@@ -37,7 +37,10 @@ const CAUSES: ReadonlyMap<number, CloseCause> = new Map([
 ]);
 
 /** How a connect command that fails ends the connection, as nobody would read an error reply. */
-export function unidirectionalCause(error: ReplyError, transforms: readonly CodeTransform[] = []): CloseCause {
+export function unidirectionalCause(
+  error: ReplyError,
+  transforms: readonly CodeTransform[] = [],
+): CloseCause {
   const transform = transforms.find(({ code }) => code === error.code);
   if (transform !== undefined) return applicationCause(transform.to.code, transform.to.reason);
   return CAUSES.get(error.code) ?? CloseCauses.internalError;

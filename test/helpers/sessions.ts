@@ -21,6 +21,7 @@ export function session(over: Partial<Session> = {}): Session {
     headers: {},
     emulatedHeaders: {},
     signs: signsOfLife(0),
+    offeredToken: '',
     ...over,
   };
 }

@@ -45,6 +45,10 @@ export const client = section('Connections: who may connect, limits and times.',
   user_id_http_header: text(
     'Header that holds the user id, when a proxy in front has authenticated the request. Empty: none.',
   ),
+  token_cookie: text(
+    'Cookie that holds the connection token of clients that send none in the connect command nor, for the same purpose, ' +
+      'in an `Authorization: Bearer` header or the query parameter `token`. Empty: none.',
+  ),
   subscribe_to_user_personal_channel: personalChannel,
   ping_interval: duration('How often the server pings a client.', '25s', 1_000),
   pong_timeout: duration('How long a pong may take (close 3012). Less than the ping interval.', '8s', 100),
