@@ -1,20 +1,28 @@
-// Puts together who answers for the application: the webhooks of the configuration.
+// Puts together who answers for the application and who is told: the webhooks of the configuration.
 import type { Config } from '../config/schema.ts';
 import type { Application } from '../hooks/application.ts';
+import { NoticeSender, type NoticeSenderDeps } from '../hooks/notices/notice-sender.ts';
 import type { WebhookDeps } from '../hooks/webhooks/webhook.ts';
 import { Webhooks } from '../hooks/webhooks/webhooks.ts';
-import { webhookSettings } from './webhook-settings.ts';
+import { noticeSettings, webhookSettings } from './webhook-settings.ts';
 
-export type ApplicationDeps = WebhookDeps;
+export type ApplicationDeps = Omit<WebhookDeps & NoticeSenderDeps, 'log' | 'counters'> & {
+  readonly log: WebhookDeps['log'] & NoticeSenderDeps['log'];
+  readonly counters: WebhookDeps['counters'] & NoticeSenderDeps['counters'];
+};
 
 export interface RunningApplication {
   readonly application: Application;
-  /** Ends calls that are under way. Harmless when repeated. */
+  /** Events that wait to be told. */
+  readonly queuedNotices: () => number;
+  /** Ends questions that are under way, and tells what waits, within limits. */
   close(): Promise<void>;
 }
 
 export async function createApplication(config: Config, deps: ApplicationDeps): Promise<RunningApplication> {
   const webhooks = new Webhooks(deps, webhookSettings(config));
+  const toTell = noticeSettings(config);
+  const notices = toTell && new NoticeSender(deps, toTell);
   return {
     application: {
       connect: webhooks.connect,
@@ -24,8 +32,12 @@ export async function createApplication(config: Config, deps: ApplicationDeps): 
       subRefresh: (proxy) => webhooks.subRefresh(proxy),
       rpc: (method) => webhooks.rpc(method),
       message: undefined,
-      notify: () => undefined,
+      notify: (notice) => notices?.notify(notice),
     },
-    close: async () => webhooks.close(),
+    queuedNotices: () => notices?.size ?? 0,
+    close: async () => {
+      webhooks.close();
+      await notices?.close();
+    },
   };
 }

@@ -1,5 +1,6 @@
 // From the configuration of proxies as written to what webhooks take.
 import type { Config } from '../config/schema.ts';
+import type { NoticeSettings } from '../hooks/notices/notice-sender.ts';
 import type { EndpointSettings, StatusMeaning, WebhookSettings } from '../hooks/webhooks/settings.ts';
 import { applicationCause } from '../protocol/close-causes.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
@@ -51,6 +52,28 @@ export function forwardedHeaderNames(config: Config): {
   return {
     http: [...new Set(all.flatMap((proxy) => lowerCase(proxy.http_headers)))],
     emulated: [...new Set(all.flatMap((proxy) => lowerCase(proxy.emulated_headers)))],
+  };
+}
+
+/** Undefined: nobody is told of anything. */
+export function noticeSettings({ webhooks }: Config): NoticeSettings | undefined {
+  if (webhooks.endpoint === '') return undefined;
+  return {
+    url: webhooks.endpoint,
+    kinds: new Set(webhooks.events),
+    secret: webhooks.secret,
+    staticHeaders: Object.fromEntries(
+      Object.entries(webhooks.static_headers).map(([name, value]) => [name.toLowerCase(), value]),
+    ),
+    includeMeta: webhooks.include_connection_meta,
+    timeoutMs: webhooks.timeout,
+    maxBatch: webhooks.batch_max_size,
+    maxDelayMs: webhooks.batch_max_delay,
+    maxEvents: webhooks.queue_max_size,
+    maxBytes: webhooks.queue_max_bytes,
+    retryMinMs: webhooks.retry_min_delay,
+    retryMaxMs: webhooks.retry_max_delay,
+    flushMs: webhooks.flush_timeout,
   };
 }
 

@@ -10,14 +10,16 @@ export interface WorkerFigures {
   readonly slot: number;
   /** From the handshake on, whether its client has spoken or not. */
   readonly open: Pick<OpenConnections, 'size' | 'all'>;
+  readonly queuedNotices: () => number;
 }
 
 export function exposeFigures(figures: WorkerFigures): void {
-  const { metrics, hub, slot, open } = figures;
+  const { metrics, hub, slot, open, queuedNotices } = figures;
   metrics.read('connections', () => connectionsByKind(open.all()));
   metrics.read('workerConnections', () => [[[String(slot)], open.size]]);
   metrics.read('subscriptions', () => hub.subscriptionCount);
   metrics.read('channels', () => hub.channelCount);
+  metrics.read('noticesQueued', queuedNotices);
   metrics.read('outboxBytes', () => metrics.hot.queuedBytes);
 }
 

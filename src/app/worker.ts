@@ -64,7 +64,14 @@ export async function runWorker(): Promise<void> {
   const { naming, withoutNamespace, namespaces: byName } = channelSettings(config.channel);
   const namespaces = new Namespaces(naming, withoutNamespace, byName);
 
-  const hooks = await createApplication(config, { clock, log, counters: metrics.hot, version });
+  const hooks = await createApplication(config, {
+    clock,
+    random: Math.random,
+    log,
+    counters: metrics.hot,
+    node,
+    version,
+  });
   const { application } = hooks;
 
   // The engine needs its listener before there is a hub; it calls nobody before `connect`.
@@ -176,7 +183,7 @@ export async function runWorker(): Promise<void> {
     },
     config,
   );
-  exposeFigures({ metrics, hub, slot, open });
+  exposeFigures({ metrics, hub, slot, open, queuedNotices: hooks.queuedNotices });
   new ControlHandlers({ hub, bus: nodes, clock, node, name: `${hostname()}-${slot}`, version }).register();
 
   const groups: RouteGroup[] = [...transports.groups];

@@ -1,4 +1,5 @@
 // The kinds of options: each has a default in the form a file would give it, and a sentence for the reference page.
+import { validateHeaderName, validateHeaderValue } from 'node:http';
 import { z } from 'zod';
 import { DURATION_PATTERN, formatDuration, parseDuration } from './duration.ts';
 
@@ -71,6 +72,19 @@ export const httpUrl = (about: string) =>
     .prefault('')
     .meta({ description: about });
 
+/** HTTP headers by name. Their values may be secrets. */
+export const headers = (about: string) =>
+  z
+    .record(z.string(), z.string())
+    .superRefine((record, context) => {
+      for (const [name, value] of Object.entries(record)) {
+        const fault = headerFault(name, value);
+        if (fault !== undefined) context.addIssue({ code: 'custom', path: [name], message: fault });
+      }
+    })
+    .prefault({})
+    .meta({ description: about, writeOnly: true });
+
 /** A group of options: may be left out as a whole, and refuses keys that it does not know. */
 export const section = <T extends z.core.$ZodLooseShape>(about: string, shape: T) =>
   z
@@ -78,6 +92,21 @@ export const section = <T extends z.core.$ZodLooseShape>(about: string, shape: T
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- every option inside has a default of its own
     .prefault({} as never)
     .meta({ description: about });
+
+/** Says nothing of the value itself. */
+function headerFault(name: string, value: string): string | undefined {
+  try {
+    validateHeaderName(name);
+  } catch {
+    return 'expected the name of an HTTP header';
+  }
+  try {
+    validateHeaderValue(name, value);
+    return undefined;
+  } catch {
+    return 'expected a value that an HTTP header can have: no line breaks, Latin letters only';
+  }
+}
 
 function isRegExp(source: string): boolean {
   try {

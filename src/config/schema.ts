@@ -7,6 +7,7 @@ import { client } from './sections/client.ts';
 import { health, httpApi, httpServer, prometheus } from './sections/http.ts';
 import { control, engine, log, outbox, shutdown, workers } from './sections/process.ts';
 import { proxies, rpc } from './sections/proxy.ts';
+import { webhooks } from './sections/webhooks.ts';
 import {
   emulation,
   httpStream,
@@ -24,6 +25,7 @@ const shape = z.strictObject({
   channel,
   rpc,
   proxies,
+  webhooks,
   websocket,
   http_stream: httpStream,
   sse,

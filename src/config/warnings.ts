@@ -39,6 +39,9 @@ export function configWarnings(config: Config): ConfigWarning[] {
       advise(`client.${name}.hmac_secret_key`, 'is short: take at least 32 random characters');
     }
   }
+  if (config.webhooks.endpoint !== '' && config.webhooks.secret === '') {
+    advise('webhooks.secret', 'is not set: whoever reaches the endpoint can invent events');
+  }
   if (server.internal_port === null && (!api.disabled || config.prometheus.enabled)) {
     advise('http_server.internal_port', 'is not set: API and metrics share the public port with the clients');
   }

@@ -1,6 +1,6 @@
 // Which HTTP endpoints of the application are asked about what clients do.
 import { z } from 'zod';
-import { duration, flag, httpUrl, section, text, texts } from '../fields.ts';
+import { duration, flag, headers, httpUrl, section, text, texts } from '../fields.ts';
 
 const described = (description: string) => ({ description });
 
@@ -31,10 +31,7 @@ const target = {
   include_connection_meta: flag('Send the `meta` that the connection was given.'),
   binary_encoding: flag('Send payloads as base64 (`b64data`), for payloads that are not JSON.'),
   http: section('Particulars of HTTP.', {
-    static_headers: z
-      .record(z.string(), z.string())
-      .prefault({})
-      .meta({ description: 'Headers added to every call; the other kinds win.', writeOnly: true }),
+    static_headers: headers('Headers added to every call; the other kinds win.'),
     status_to_code_transforms: z
       .array(statusTransform)
       .prefault([])

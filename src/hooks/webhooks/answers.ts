@@ -20,7 +20,7 @@ import {
   subRefreshSchema,
   subscriptionSchema,
 } from './answer-schema.ts';
-import { CallError } from './call-error.ts';
+import { CallError } from '../call-error.ts';
 import { payloadOf } from './payload.ts';
 
 export function connectDecision(text: string): Decision<ConnectAnswer> {

@@ -7,7 +7,7 @@ import {
   breakerTransition,
   CLOSED_BREAKER,
 } from './breaker-state.ts';
-import { CallError, isOutage } from './call-error.ts';
+import { CallError, isOutage } from '../call-error.ts';
 
 export interface CircuitBreakerDeps {
   readonly nowMs: () => number;

@@ -6,10 +6,10 @@ import { ReplyErrors } from '../../protocol/reply-errors.ts';
 import type { Clock } from '../../util/clock.ts';
 import type { Decision, Subject } from '../application.ts';
 import type { BreakerPolicy, BreakerState } from './breaker-state.ts';
-import { CallError } from './call-error.ts';
+import { CallError } from '../call-error.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import { callHeaders } from './forwarded-headers.ts';
-import { HttpEndpoint } from './http-endpoint.ts';
+import { HttpEndpoint } from '../http-endpoint.ts';
 import { NoJsonError } from './questions.ts';
 import type { EndpointSettings, WebhookEvent } from './settings.ts';
 

@@ -1,9 +1,10 @@
 // The whole program with webhooks: what a back end decides is what clients see.
 import t from 'tap';
-import { Backend, type BackendCall } from '../../helpers/backend.ts';
+import { Backend, type BackendCall, raw } from '../../helpers/backend.ts';
 import { OfficialClient } from '../../helpers/centrifuge.ts';
 import { startGateway } from '../../helpers/gateway.ts';
 import { ProtocolClient } from '../../helpers/protocol-client.ts';
+import { waitFor } from '../../helpers/wait-for.ts';
 
 const ANSWERS: Record<string, (body: Record<string, unknown>, call: BackendCall) => object> = {
   '/connect': ({ data }, { headers }) => {
@@ -91,4 +92,38 @@ t.test('a back end decides about everything', async (t) => {
   stranger.send({ id: 1, connect: { data: 'stranger' } });
   t.match(await stranger.closeFrame(), { code: 3501 });
   t.equal(await gateway.metric('hook_calls_total', 'result="disconnect"'), 2);
+});
+
+t.test('a back end is told of those who leave, the last ones at shutdown included', async (t) => {
+  const backend = await Backend.start(t);
+  backend.answer = raw('', 204);
+  const gateway = await startGateway(t, {
+    config: {
+      channel: { namespaces: [{ name: 'chat' }] },
+      webhooks: { endpoint: backend.url, secret: 'sign-secret', events: ['disconnect', 'unsubscribe'] },
+    },
+  });
+  const told = () =>
+    backend.calls.flatMap(({ text }) => {
+      const { events }: { events: Record<string, unknown>[] } = JSON.parse(text);
+      return events;
+    });
+  const leaver = await new OfficialClient(t, gateway.wsUrl).connect();
+  const room = await leaver.subscribe('chat:room');
+  const stayer = await new OfficialClient(t, gateway.wsUrl).connect();
+  await stayer.subscribe('chat:room');
+  room.subscription.unsubscribe();
+  await waitFor('the unsubscribe', () => told().length === 1);
+  leaver.client.disconnect();
+  await waitFor('the disconnect', () => told().length === 2);
+  t.match(told(), [
+    { type: 'unsubscribe', channel: 'chat:room', user: '', protocol: 'json' },
+    { type: 'disconnect', code: 3000, client: /./ },
+  ]);
+  t.match(await gateway.stop(), { code: 0 });
+  t.match(told().slice(2), [
+    { type: 'unsubscribe', channel: 'chat:room' },
+    { type: 'disconnect', code: 3001 },
+  ]);
+  t.equal(new Set(told().map(({ id }) => id)).size, 4);
 });

@@ -2,7 +2,7 @@
 import { createServer as createTcpServer } from 'node:net';
 import t, { type Test } from 'tap';
 import type { Subject } from '../../../src/hooks/application.ts';
-import { CallError } from '../../../src/hooks/webhooks/call-error.ts';
+import { CallError } from '../../../src/hooks/call-error.ts';
 import type { EndpointSettings, WebhookSettings } from '../../../src/hooks/webhooks/settings.ts';
 import { BREAKER_POLICY } from '../../../src/hooks/webhooks/webhook.ts';
 import { Webhooks } from '../../../src/hooks/webhooks/webhooks.ts';

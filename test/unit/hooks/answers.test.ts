@@ -1,5 +1,5 @@
 import t from 'tap';
-import { CallError } from '../../../src/hooks/webhooks/call-error.ts';
+import { CallError } from '../../../src/hooks/call-error.ts';
 import {
   connectDecision,
   publishDecision,

@@ -1,5 +1,5 @@
 // Why a webhook has no answer. Clients only ever see error 100; the fault is for the log and the metrics.
-import { UnavailableError } from '../../util/errors.ts';
+import { UnavailableError } from '../util/errors.ts';
 
 export type CallFault =
   | 'timeout'
