@@ -27,6 +27,9 @@ export type ItemForm = 'plain' | 'full' | 'patch';
 const FORM_INDEX = { plain: 0, full: 1, patch: 2 } as const;
 const FORMS = 3;
 
+/** So that many items without a payload (joins, leaves) do not wait for free. */
+const ENVELOPE_BYTES = 128;
+
 export class ChannelItem {
   readonly channel: string;
   /** Place among this worker's deliveries of the channel. */
@@ -42,9 +45,9 @@ export class ChannelItem {
     this.event = event;
   }
 
-  /** Payload bytes, for limits. */
+  /** What it costs while it waits, roughly: for limits. */
   get bytes(): number {
-    return this.event.kind === 'publication' ? this.event.publication.data.length : 0;
+    return ENVELOPE_BYTES + (this.event.kind === 'publication' ? this.event.publication.data.length : 0);
   }
 
   /** Offset of the publication that a patch of this one is made against; 0 when there is none. */

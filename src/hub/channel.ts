@@ -9,6 +9,8 @@ export interface PassDeps {
   readonly codecs: Codecs;
   readonly serve: (subscription: Subscription, batch: Batch) => void;
   readonly onPassDone: (publishedAtWallMs: number, subscribers: number) => void;
+  /** So many of the pending bytes are on their way now. */
+  readonly onTaken: (bytes: number) => void;
 }
 
 /** Joined into one frame at most: clients have limits on what they accept as one message. */
@@ -17,6 +19,7 @@ const MAX_BATCH_BYTES = 32_768;
 
 /** Shared by all subscribers that are joining at the moment; beyond it they start from a history read or not at all. */
 const MAX_JOIN_LOG_ITEMS = 4096;
+const MAX_JOIN_LOG_BYTES = 4_194_304;
 
 export class HubChannel {
   readonly name: string;
@@ -35,6 +38,8 @@ export class HubChannel {
   #pending: ChannelItem[] = [];
   #pendingBytes = 0;
   #joinLog: ChannelItem[] = [];
+  #joinLogBytes = 0;
+  /** The log is complete from the item after this one. */
   #joinLogFrom = 0;
   #batch: Batch | undefined;
   #cursor: Iterator<Subscription> | undefined;
@@ -68,11 +73,7 @@ export class HubChannel {
     }
     this.#pending.push(item);
     this.#pendingBytes += item.bytes;
-    if (this.joiners === 0) return;
-    this.#joinLog.push(item);
-    if (this.#joinLog.length > MAX_JOIN_LOG_ITEMS) {
-      this.#joinLogFrom = this.#joinLog.shift()?.sequence ?? this.#sequence;
-    }
+    if (this.joiners > 0) this.#logForJoiners(item);
   }
 
   /** Throws away what has not begun to go out; positioned subscribers notice the gap by themselves. */
@@ -84,17 +85,16 @@ export class HubChannel {
   }
 
   beginJoin(): number {
-    if (this.joiners === 0) {
-      this.#joinLog = [];
-      this.#joinLogFrom = this.#sequence;
-    }
+    if (this.joiners === 0) this.#joinLogFrom = this.#sequence;
     this.joiners += 1;
     return this.#sequence;
   }
 
   endJoin(): void {
     this.joiners -= 1;
-    if (this.joiners === 0) this.#joinLog = [];
+    if (this.joiners > 0) return;
+    this.#joinLog = [];
+    this.#joinLogBytes = 0;
   }
 
   /** Items newer than `since`, or undefined when some are no longer known. */
@@ -111,7 +111,7 @@ export class HubChannel {
     let served = 0;
     while (served < limit) {
       if (this.#batch === undefined || this.#cursor === undefined) {
-        const batch = this.#nextBatch(pass.codecs);
+        const batch = this.#nextBatch(pass);
         if (batch === undefined) return served;
         this.#batch = batch;
         this.#cursor = this.members.values();
@@ -133,7 +133,18 @@ export class HubChannel {
     return served;
   }
 
-  #nextBatch(codecs: Codecs): Batch | undefined {
+  #logForJoiners(item: ChannelItem): void {
+    this.#joinLog.push(item);
+    this.#joinLogBytes += item.bytes;
+    while (this.#joinLog.length > MAX_JOIN_LOG_ITEMS || this.#joinLogBytes > MAX_JOIN_LOG_BYTES) {
+      const oldest = this.#joinLog.shift();
+      if (oldest === undefined) return;
+      this.#joinLogBytes -= oldest.bytes;
+      this.#joinLogFrom = oldest.sequence;
+    }
+  }
+
+  #nextBatch(pass: PassDeps): Batch | undefined {
     const first = this.#pending[0];
     if (first === undefined) return undefined;
     let end = 0;
@@ -148,6 +159,7 @@ export class HubChannel {
     const items = end === this.#pending.length ? this.#pending : this.#pending.slice(0, end);
     this.#pending = end === this.#pending.length ? [] : this.#pending.slice(end);
     this.#pendingBytes -= bytes;
-    return new Batch(items, codecs);
+    pass.onTaken(bytes);
+    return new Batch(items, pass.codecs);
   }
 }

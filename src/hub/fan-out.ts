@@ -3,7 +3,7 @@
 import type { Flusher } from '../connection/flusher.ts';
 import type { Subscription } from '../connection/subscription.ts';
 import type { Batch } from './batch.ts';
-import type { HubChannel } from './channel.ts';
+import type { HubChannel, PassDeps } from './channel.ts';
 import type { Codecs } from './channel-item.ts';
 
 /** Longest time before other work of the event loop gets its turn. */
@@ -20,13 +20,19 @@ export interface FanOutDeps {
 }
 
 export class FanOut {
-  readonly #deps: FanOutDeps;
+  readonly #flusher: Flusher;
+  readonly #pass: PassDeps;
   #queue: HubChannel[] = [];
   #scheduled = false;
   #pendingBytes = 0;
 
   constructor(deps: FanOutDeps) {
-    this.#deps = deps;
+    this.#flusher = deps.flusher;
+    const { codecs, serve, onPassDone } = deps;
+    const onTaken = (bytes: number): void => {
+      this.#pendingBytes -= bytes;
+    };
+    this.#pass = { codecs, serve, onPassDone, onTaken };
   }
 
   /** The channel has something to deliver. What is added in one event-loop turn goes out together at its end. */
@@ -37,7 +43,7 @@ export class FanOut {
     this.#schedule();
   }
 
-  /** Payload bytes that wait in all channels together. */
+  /** Bytes that wait in all channels together. */
   addPendingBytes(bytes: number): number {
     this.#pendingBytes += bytes;
     return this.#pendingBytes;
@@ -51,7 +57,7 @@ export class FanOut {
 
   readonly #onTurnEnd = (): void => {
     this.#scheduled = false;
-    const { flusher } = this.#deps;
+    const flusher = this.#flusher;
     const untilMs = performance.now() + SLICE_MS;
     flusher.hold();
     const queue = this.#queue;
@@ -61,9 +67,7 @@ export class FanOut {
       const channel = queue[done];
       done += 1;
       if (channel === undefined) continue;
-      const bytesBefore = channel.pendingBytes;
-      room -= channel.step(room, this.#deps);
-      this.#pendingBytes -= bytesBefore - channel.pendingBytes;
+      room -= channel.step(room, this.#pass);
       // Channels take turns: one that is not done goes to the end of the queue.
       if (channel.hasWork) queue.push(channel);
       else channel.queued = false;

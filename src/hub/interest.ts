@@ -5,6 +5,8 @@ import type { Broker } from '../engine/broker.ts';
 const LINGER_MS = 3000;
 const SWEEP_MS = 1000;
 
+type InterestBroker = Pick<Broker, 'subscribe' | 'unsubscribe'>;
+
 interface Interest {
   /** Settles when the engine has answered. */
   subscribed: Promise<void>;
@@ -13,13 +15,13 @@ interface Interest {
 }
 
 export class Interests {
-  readonly #broker: Broker;
+  readonly #broker: InterestBroker;
   readonly #nowMs: () => number;
   readonly #interests = new Map<string, Interest>();
   readonly #idle = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(deps: { readonly broker: Broker; readonly nowMs: () => number }) {
+  constructor(deps: { readonly broker: InterestBroker; readonly nowMs: () => number }) {
     this.#broker = deps.broker;
     this.#nowMs = deps.nowMs;
   }
