@@ -14,7 +14,7 @@ import { session } from './sessions.ts';
 export class LoneConnections {
   readonly clock = new FakeClock();
   readonly wheel = new DeadlineWheel({ clock: this.clock });
-  readonly flusher = new Flusher();
+  readonly flusher: Flusher;
   readonly sums = { messagesOut: 0, bytesOut: 0, queuedBytes: 0 };
   readonly dropped = { value: 0 };
   /** Commands that were carried out, in order. */
@@ -27,6 +27,7 @@ export class LoneConnections {
   readonly shared: ConnectionShared;
 
   constructor(over: Partial<ConnectionShared> = {}) {
+    this.flusher = over.flusher ?? new Flusher();
     this.handler = (connection, command) => this.answer(connection, command);
     this.shared = {
       owner: {
