@@ -35,7 +35,11 @@ export async function subscribe(
   // While the decision was awaited another subscription of the same name may have come (concurrency, server side).
   if (connection.subscriptions.has(channel)) throw new CommandRefused(ReplyErrors.alreadySubscribed);
   const started = await startSubscription(deps, connection, request, resolved.options, grant, false);
-  if (started === undefined) return;
+  if (started === undefined) {
+    if (connection.isClosed) return;
+    // The server has unsubscribed it meanwhile.
+    throw new CommandRefused(ReplyErrors.permissionDenied);
+  }
   const { result, joined } = started;
   const isLost = request.recover && joined.recovery?.recovered === false;
   if (isLost && (request.flag & SUBSCRIBE_FLAG_REJECT_UNRECOVERED) !== 0) {

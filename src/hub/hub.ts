@@ -178,8 +178,9 @@ export class Hub implements BrokerListener {
       this.#deps.broker.publishLeave(state.channel, state.info).catch(this.onCleanUpFailure);
   }
 
-  forgetPresence(subscription: Subscription): void {
-    const { channel, info } = subscription.state;
+  forgetPresence({ connection, state: { channel, info } }: Subscription): void {
+    // A newer subscription of the same client has the same entry: it goes with that one.
+    if (connection.subscriptions.get(channel)?.state.inPresence === true) return;
     this.#deps.presence.remove(channel, info.client).catch(this.onCleanUpFailure);
   }
 

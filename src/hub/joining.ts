@@ -50,12 +50,12 @@ export async function join(
   const since = channel.beginJoin();
   subscription.since = since;
   hub.enrol(subscription);
-  let inPresence = false;
   const giveUp = (): undefined => {
     channel.endJoin();
     hub.leave(subscription, UnsubscribeCodes.server);
     hub.releaseIfEmpty(channel);
-    if (inPresence) hub.forgetPresence(subscription);
+    // Also when it was not added yet: an earlier one may have left its entry to this subscription.
+    if (state.inPresence) hub.forgetPresence(subscription);
     return undefined;
   };
   try {
@@ -65,7 +65,6 @@ export async function join(
     const history = state.positioned ? await broker.history(state.channel, filter) : undefined;
     if (!hub.isEnrolled(subscription)) return giveUp();
     if (state.inPresence) {
-      inPresence = true;
       await presence.add(state.channel, state.info);
       if (!hub.isEnrolled(subscription)) return giveUp();
     }
