@@ -18,4 +18,4 @@ if [ -t 1 ] && [ -z "${CI:-}" ]; then
 fi
 # For a log: one line for each file, and everything about what failed. All of it is in the results file.
 node_modules/.bin/tap run --reporter=tap "$@" </dev/null | tee "$results" |
-  grep --line-buffered -vE '^ +(ok [0-9]|# Subtest|1\.\.|# time)|^ *$'
+  grep --text --line-buffered -vE '^ +(ok [0-9]|# Subtest|1\.\.|# time)|^ *$'
