@@ -120,21 +120,23 @@ async function run(
   await subscribed;
   const wanted: string[] = [];
   const result = { patches: 0, saved: 0 };
-  const publish = (data: Buffer, isPatch: boolean) => {
-    const publication = { data, offset: 0, time: 0, delta: { data, isPatch } };
+  const publish = (data: Buffer, patch?: Buffer) => {
+    const delta = { data: patch ?? data, isPatch: patch !== undefined };
+    const publication = { data, offset: 0, time: 0, delta };
     const message = codec.push({ kind: 'publication', channel: 'd', publication }, false);
-    if (message !== undefined) send(message);
+    if (message === undefined) t.fail('no form');
+    else send(message);
   };
   const value = (data: Buffer) => (asText ? show(JSON.parse(data.toString())) : show(data));
   for (const [previous, next] of pairs) {
     const patch = fossilDelta(previous, next, { asText });
-    publish(previous, false);
+    publish(previous);
     wanted.push(value(previous));
     if (patch === undefined) continue;
     result.patches += 1;
     result.saved += next.length - patch.length;
     if (patch.length >= next.length) t.fail('a patch that saves nothing');
-    publish(patch, true);
+    publish(next, patch);
     wanted.push(value(next));
   }
   expected = wanted.length;
