@@ -45,7 +45,6 @@ export function clientFrame(payload: Buffer | string, options: FrameOptions = {}
 
 export class RawSocket {
   readonly socket: Socket;
-  /** Received and not consumed yet. */
   #input: Buffer = Buffer.alloc(0);
   readonly #closed = deferred<void>();
   ended = false;
@@ -82,6 +81,11 @@ export class RawSocket {
     const status = await raw.status();
     if (status !== 101) throw new Error(`the upgrade was answered with ${status}`);
     return raw;
+  }
+
+  /** Received and not consumed yet. */
+  get text(): string {
+    return this.#input.toString('latin1');
   }
 
   write(bytes: Buffer | string): void {
