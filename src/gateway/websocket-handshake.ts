@@ -68,8 +68,7 @@ function createServer(maxPayload: number, closeTimeout: number, compresses: bool
 function usableOffers(header: string | undefined): string {
   return (header ?? '')
     .split(',')
-    .filter(
-      (offer) => /^\s*permessage-deflate\s*(?:;|$)/i.test(offer) && !/server_max_window_bits/i.test(offer),
-    )
-    .join(',');
+    .map((offer) => offer.trim())
+    .filter((offer) => /^permessage-deflate\s*(?:;|$)/i.test(offer) && !/server_max_window_bits/i.test(offer))
+    .join(', ');
 }

@@ -92,14 +92,20 @@ export class RawSocket {
     this.socket.write(bytes);
   }
 
-  /** Reads a response head (no body) and gives its status; undefined when the peer ended without one. */
-  async status(deadlineMs?: number): Promise<number | undefined> {
+  /** Reads a response head (no body); undefined when the peer ended without one. */
+  async head(deadlineMs?: number): Promise<string | undefined> {
     const end = (): number => this.#input.indexOf('\r\n\r\n');
     await waitFor('a response head', () => end() !== -1 || this.ended, deadlineMs);
     if (end() === -1) return undefined;
     const head = this.#input.subarray(0, end()).toString('latin1');
     this.#input = this.#input.subarray(end() + 4);
-    return Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1]);
+    return head;
+  }
+
+  /** The same, but only its status. */
+  async status(deadlineMs?: number): Promise<number | undefined> {
+    const head = await this.head(deadlineMs);
+    return head === undefined ? undefined : Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1]);
   }
 
   /** The next frame of the server; undefined when the connection ended without one. */

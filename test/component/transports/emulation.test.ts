@@ -34,6 +34,10 @@ async function post(
   return response.status;
 }
 
+function textField(field: number, value: string): Buffer {
+  return Buffer.concat([Buffer.from([(field << 3) | 2, value.length]), Buffer.from(value)]);
+}
+
 function publish(id: number): string {
   return JSON.stringify({ id, publish: { channel: 'a', data: {} } });
 }
@@ -92,13 +96,11 @@ t.test('a Protobuf client sends Protobuf', async (t) => {
   const stream = await StreamClient.open(t, server.url('/connection/http_stream'), { headers, body });
   await waitFor('the connect reply', () => stream.bytes.length > 0);
   const { secret } = server.connection.session;
-  const text = (field: number, value: string): Buffer =>
-    Buffer.concat([Buffer.from([(field << 3) | 2, value.length]), Buffer.from(value)]);
   // Command 2: publish to channel "a".
   const command = Buffer.from([0x07, 0x08, 0x02, 0x3a, 0x03, 0x0a, 0x01, 0x61]);
   const emulation = Buffer.concat([
-    text(1, server.parts.bus.node),
-    text(2, secret),
+    textField(1, server.parts.bus.node),
+    textField(2, secret),
     Buffer.from([0x1a, command.length]),
     command,
   ]);
