@@ -8,7 +8,7 @@ import { ControlServer } from '../cluster/control-server.ts';
 import { connectionsAllowed, readDescriptorLimit } from '../cluster/descriptors.ts';
 import { Drain } from '../cluster/drain.ts';
 import { defaultHeadLimits, HeadReader } from '../cluster/head-reader.ts';
-import { defaultHeartbeatPolicy, Heartbeat, isDebugged } from '../cluster/heartbeat.ts';
+import { defaultHeartbeatPolicy, Heartbeat, isDebugged, type Silence } from '../cluster/heartbeat.ts';
 import { hostStatus, type HostStatus } from '../cluster/host-status.ts';
 import { HostSurvey } from '../cluster/host-survey.ts';
 import { PublicListener } from '../cluster/public-listener.ts';
@@ -17,6 +17,7 @@ import type { RequestHead } from '../cluster/request-head.ts';
 import { ServiceNotifier } from '../cluster/service-notifier.ts';
 import { StartWatch } from '../cluster/start-watch.ts';
 import { defaultSlotPolicy, Supervisor } from '../cluster/supervisor.ts';
+import type { WorkerProcess } from '../cluster/worker-process.ts';
 import { controlSocketPath } from '../config/control-socket.ts';
 import type { Config } from '../config/schema.ts';
 import { MemoryEngineServer } from '../engine/memory/engine-server.ts';
@@ -98,9 +99,9 @@ class Primary {
       { clock, onRefused, onHead: (socket, head, bytes) => this.#assigner.accept(socket, head, bytes) },
       defaultHeadLimits,
     );
-    this.#listener = new PublicListener((socket) => this.#heads.accept(socket));
+    this.#listener = new PublicListener({ logger, onConnection: (socket) => this.#heads.accept(socket) });
     this.#heartbeat = new Heartbeat(
-      { logger, onHung: (worker) => this.#supervisor.hung(worker), isDebugged },
+      { logger, isDebugged, onSilence: (worker, silence) => this.#onSilence(worker, silence) },
       defaultHeartbeatPolicy,
     );
     this.#drain = new Drain(
@@ -188,6 +189,11 @@ class Primary {
   #onDraining(): void {
     this.#assigner.drain();
     this.#notifier.stopping('draining');
+  }
+
+  #onSilence(worker: WorkerProcess, silence: Silence): void {
+    this.#assigner.suspend(worker, silence !== 'answering');
+    if (silence === 'hung') this.#supervisor.hung(worker);
   }
 
   readonly #onSignal = (signal: NodeJS.Signals): void => {

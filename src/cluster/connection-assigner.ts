@@ -47,6 +47,8 @@ class Ledger {
   routed = false;
   /** Has served, and may still answer what is no new client. */
   leaving = false;
+  /** Does not answer: what it would get would wait with it. */
+  suspended = false;
   pausedUntilMs = 0;
   connections = 0;
   readonly #clock: Clock;
@@ -57,7 +59,12 @@ class Ledger {
   }
 
   get routable(): boolean {
-    return this.routed && this.process.connected && this.pausedUntilMs <= this.#clock.monotonicMs();
+    return (
+      this.routed &&
+      !this.suspended &&
+      this.process.connected &&
+      this.pausedUntilMs <= this.#clock.monotonicMs()
+    );
   }
 }
 
@@ -129,6 +136,15 @@ export class ConnectionAssigner implements WorkerObserver {
     else this.#reassign(process.takeBack());
   }
 
+  /** Keeps new connections away from a worker that does not answer, until it does. */
+  suspend(process: WorkerProcess, suspended: boolean): void {
+    const ledger = this.#ledgers.get(process.cluster);
+    if (ledger === undefined) return;
+    ledger.suspended = suspended;
+    if (suspended) this.#reassign(process.takeBack());
+    else this.#assignHeld();
+  }
+
   /** What a worker says of its connections. */
   message(process: WorkerProcess, message: ToPrimary): void {
     if (message.type !== 'connections') return;
@@ -191,6 +207,7 @@ export class ConnectionAssigner implements WorkerObserver {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#refuseHeld();
+    this.#door.close();
   }
 
   #refuseHeld(): void {

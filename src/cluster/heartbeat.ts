@@ -27,7 +27,8 @@ export function judgeSilence(unanswered: number, policy: HeartbeatPolicy): Silen
 
 interface HeartbeatDeps {
   readonly logger: Logger;
-  readonly onHung: (process: WorkerProcess) => void;
+  /** Called when the judgement changes, and for a hung one again until it is gone. */
+  readonly onSilence: (process: WorkerProcess, silence: Silence) => void;
   /** True while a debugger holds the process: it is silent for a reason. */
   readonly isDebugged: (pid: number) => boolean;
 }
@@ -83,15 +84,12 @@ export class Heartbeat implements WorkerObserver {
     if (message.type !== 'pong') return;
     const pulse = this.#pulses.get(process);
     if (pulse === undefined) return;
-    if (pulse.judged !== 'answering') {
-      this.#deps.logger.warn(
-        { pid: process.pid, loopLagMs: message.vitals.loopLagMs },
-        'worker answers again',
-      );
-    }
     pulse.unanswered = 0;
-    pulse.judged = 'answering';
     pulse.vitals = message.vitals;
+    if (pulse.judged === 'answering') return;
+    pulse.judged = 'answering';
+    this.#deps.logger.warn({ pid: process.pid, loopLagMs: message.vitals.loopLagMs }, 'worker answers again');
+    this.#deps.onSilence(process, 'answering');
   }
 
   gone(process: WorkerProcess): void {
@@ -110,11 +108,13 @@ export class Heartbeat implements WorkerObserver {
 
   #judge(process: WorkerProcess, pulse: Pulse): void {
     const silence = judgeSilence(pulse.unanswered, this.#policy);
+    if (silence === 'hung' && this.#deps.isDebugged(process.pid)) return;
     if (silence === 'slow' && pulse.judged === 'answering') {
       this.#deps.logger.warn({ pid: process.pid, slot: process.slot }, 'worker does not answer');
     }
-    if (silence === 'hung' && !this.#deps.isDebugged(process.pid)) this.#deps.onHung(process);
+    if (silence === pulse.judged && silence !== 'hung') return;
     pulse.judged = silence;
+    this.#deps.onSilence(process, silence);
   }
 }
 

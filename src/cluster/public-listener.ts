@@ -1,6 +1,7 @@
 // The primary's listening sockets for clients: a TCP port and, beside it, a UNIX socket for a proxy on the same host.
 import { lstatSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import type { Logger } from '../observe/logger.ts';
 import { ConfigError, UnavailableError } from '../util/errors.ts';
 
 export type ListenAddress =
@@ -11,22 +12,29 @@ export type ListenAddress =
 /** The kernel cuts it to net.core.somaxconn; Node's default of 511 is a storm's first victim. */
 const BACKLOG = 16_384;
 
+interface ListenerDeps {
+  readonly logger: Logger;
+  readonly onConnection: (socket: Socket) => void;
+}
+
 export class PublicListener {
   readonly #servers: Server[] = [];
   readonly #unixPaths: string[] = [];
-  readonly #onConnection: (socket: Socket) => void;
+  readonly #deps: ListenerDeps;
 
-  constructor(onConnection: (socket: Socket) => void) {
-    this.#onConnection = onConnection;
+  constructor(deps: ListenerDeps) {
+    this.#deps = deps;
   }
 
   /** Resolves to where it listens: `host:port` or `unix:path`. */
   async listen(address: ListenAddress): Promise<string> {
     if (address.kind === 'unix') await removeStaleSocket(address.path);
     // Half-open as http.Server: a client may end its side after the request.
-    const server = createServer({ allowHalfOpen: true }, this.#onConnection);
+    const server = createServer({ allowHalfOpen: true }, this.#deps.onConnection);
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (error) => reject(explain(error, address)));
+      const onError = (error: Error): void => reject(explain(error, address));
+      server.once('error', onError);
+      server.once('listening', () => server.off('error', onError));
       server.listen(
         address.kind === 'unix'
           ? { path: address.path, backlog: BACKLOG, readableAll: true, writableAll: true }
@@ -38,6 +46,8 @@ export class PublicListener {
         resolve,
       );
     });
+    // Out of descriptors, most likely: those that are open are not concerned, later ones may succeed.
+    server.on('error', (error) => this.#deps.logger.error({ err: error }, 'cannot accept a connection'));
     this.#servers.push(server);
     if (address.kind === 'unix') this.#unixPaths.push(address.path);
     return describe(server);

@@ -1,6 +1,5 @@
 // The one place that meets @socket.io/sticky in the primary. Sticky only chooses the worker, by sid or by least
-// connections; counting, the socket itself and its safe passage are ours. Sticky listens to the cluster for as long as
-// the process lives: one door for each.
+// connections; counting, the socket itself and its safe passage are ours.
 import cluster, { type Worker } from 'node:cluster';
 import { EventEmitter } from 'node:events';
 import { setupMaster } from '@socket.io/sticky';
@@ -13,6 +12,8 @@ class Caller extends EventEmitter {
   chosen: Worker | undefined;
 }
 
+type ClusterListener = readonly [event: string, listener: unknown];
+
 export interface StickyWorker {
   readonly routable: boolean;
   /** Connections it has or is about to get. */
@@ -23,12 +24,15 @@ export class StickyDoor {
   readonly #server = new EventEmitter();
   /** Whom a sid belongs to now, so that a late unbind by its last owner does not hit the next one. */
   readonly #owners = new Map<string, Worker>();
+  /** What sticky put on the cluster; it has no way to take it off again. */
+  readonly #added: readonly ClusterListener[];
 
   constructor() {
+    const before = new Set(listeners().map(([, listener]) => listener));
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- all it needs of a server is 'connection'
-    setupMaster(this.#server as Parameters<typeof setupMaster>[0], {
-      loadBalancingMethod: 'least-connection',
-    });
+    const server = this.#server as Parameters<typeof setupMaster>[0];
+    setupMaster(server, { loadBalancingMethod: 'least-connection' });
+    this.#added = listeners().filter(([, listener]) => !before.has(listener));
   }
 
   /** From now on sticky sees our figures for this worker, and what it would send is only its choice. */
@@ -78,6 +82,19 @@ export class StickyDoor {
   forget(worker: Worker): void {
     for (const [sid, owner] of this.#owners) if (owner === worker) this.#owners.delete(sid);
   }
+
+  /** Takes sticky off the cluster. May be called twice. */
+  close(): void {
+    const emitter: { off(event: string, listener: unknown): unknown } = cluster;
+    for (const [event, listener] of this.#added) emitter.off(event, listener);
+    this.#owners.clear();
+  }
+}
+
+function listeners(): ClusterListener[] {
+  return ['message', 'exit'].flatMap((event) =>
+    cluster.listeners(event).map((listener): ClusterListener => [event, listener]),
+  );
 }
 
 function ignoreCount(): void {

@@ -9,6 +9,7 @@ import {
   type StartFacts,
   type ToPrimary,
   type ToWorker,
+  type WorkerVitals,
 } from './ipc.ts';
 
 /** Answers a question of the whole host for this process. */
@@ -37,6 +38,7 @@ export class WorkerLink {
   #boundSids = new Set<string>();
   #unboundSids = new Set<string>();
   #reportTimer: NodeJS.Timeout | undefined;
+  #vitals: WorkerVitals = { loopLagMs: 0, rssBytes: 0, heapUsedBytes: 0 };
   #draining = false;
   #drainHandler: ((drain: { readonly durationMs: number }) => void) | undefined;
   #hurryHandler: (() => void) | undefined;
@@ -189,22 +191,19 @@ export class WorkerLink {
       case 'start':
         return;
       case 'ping':
-        post({ type: 'pong', id: message.id, vitals: this.#vitals() });
+        post({ type: 'pong', id: message.id, vitals: this.#readVitals() });
         return;
       case 'assign':
         this.#assignedHandler?.(bufferOf(message.head), handle);
         return;
       case 'drain':
-        this.#draining = true;
-        this.#drainHandler?.({ durationMs: message.durationMs });
+        this.#leave(this.#drainHandler, { durationMs: message.durationMs });
         return;
       case 'hurry':
-        this.#draining = true;
-        this.#hurryHandler?.();
+        this.#leave(this.#hurryHandler, undefined);
         return;
       case 'stop':
-        this.#draining = true;
-        this.#stopHandler?.();
+        this.#leave(this.#stopHandler, undefined);
         return;
       case 'question':
         void this.#answerQuestion(message.id, message.kind, message.params);
@@ -220,6 +219,13 @@ export class WorkerLink {
     }
   }
 
+  #leave<Order>(handler: ((order: Order) => void) | undefined, order: Order): void {
+    this.#draining = true;
+    // Not far enough in its start to have anything to take down.
+    if (handler === undefined) process.exit(0);
+    handler(order);
+  }
+
   async #answerQuestion(id: number, kind: string, params: unknown): Promise<void> {
     const handler = this.#answers.get(kind);
     // No answer is an answer too: the primary counts this process as missing.
@@ -231,11 +237,17 @@ export class WorkerLink {
     }
   }
 
-  #vitals(): { loopLagMs: number; rssBytes: number; heapUsedBytes: number } {
+  #readVitals(): WorkerVitals {
     const loopLagMs = Math.max(0, this.#lag.max / 1e6 - LAG_RESOLUTION_MS);
     this.#lag.reset();
-    const memory = process.memoryUsage();
-    return { loopLagMs, rssBytes: memory.rss, heapUsedBytes: memory.heapUsed };
+    try {
+      const { rss: rssBytes, heapUsed: heapUsedBytes } = process.memoryUsage();
+      this.#vitals = { loopLagMs, rssBytes, heapUsedBytes };
+    } catch {
+      // It throws when there is no descriptor left to read them through.
+      this.#vitals = { ...this.#vitals, loopLagMs };
+    }
+    return this.#vitals;
   }
 
   #scheduleReport(): void {

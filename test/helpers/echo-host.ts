@@ -52,7 +52,14 @@ export class EchoHost {
       { ...defaultHeadLimits, ...options.headLimits },
     );
     this.heartbeat = new Heartbeat(
-      { logger, onHung: (process) => this.supervisor.hung(process), isDebugged: () => false },
+      {
+        logger,
+        isDebugged: () => false,
+        onSilence: (worker, silence) => {
+          this.assigner.suspend(worker, silence !== 'answering');
+          if (silence === 'hung') this.supervisor.hung(worker);
+        },
+      },
       { ...defaultHeartbeatPolicy, ...options.heartbeatPolicy },
     );
     this.supervisor = new Supervisor(
@@ -70,7 +77,7 @@ export class EchoHost {
       },
     );
     this.supervisor.observe(this.assigner, this.survey, this.heartbeat);
-    this.listener = new PublicListener((socket) => this.heads.accept(socket));
+    this.listener = new PublicListener({ logger, onConnection: (socket) => this.heads.accept(socket) });
   }
 
   static async start(scope: Scope, options: EchoHostOptions = {}): Promise<EchoHost> {

@@ -66,6 +66,10 @@ t.test('a worker that hangs is killed, one that only pauses is not', async (t) =
   process.kill(pausing.pid, 'SIGSTOP');
   await waitFor('its silence to be seen', () => host.heartbeat.silence(pausing) === 'slow');
   t.notOk(host.heartbeat.allAnswer);
+  // Nobody is sent to one that does not answer.
+  const meanwhile = await Promise.all(Array.from({ length: 6 }, () => RawSocket.upgraded(t, host.port)));
+  t.equal(host.connectionsOf(hanging.slot), 6);
+  for (const socket of meanwhile) socket.reset();
   process.kill(pausing.pid, 'SIGCONT');
   await waitFor('its answer', () => host.heartbeat.silence(pausing) === 'answering');
   process.kill(hanging.pid, 'SIGSTOP');
@@ -73,6 +77,18 @@ t.test('a worker that hangs is killed, one that only pauses is not', async (t) =
     return host.readySlots.includes(hanging.slot) && pidOf(host, hanging.slot) !== hanging.pid;
   });
   t.ok(isAlive(pausing.pid));
+});
+
+t.test('a worker told to leave while it starts ends by itself', async (t) => {
+  const host = await EchoHost.start(t, { config: { neverReady: true } });
+  const codes: unknown[] = [];
+  host.supervisor.observe({
+    gone: (_process, { code, signal, expected }) => codes.push({ code, signal, expected }),
+  });
+  host.supervisor.leave(10_000, 60_000);
+  await host.supervisor.whenStopped();
+  const byItself = { code: 0, signal: null, expected: true };
+  t.same(codes, [byItself, byItself]);
 });
 
 t.test('leaving workers close what they have; one that does not is killed', async (t) => {

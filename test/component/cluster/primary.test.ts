@@ -5,10 +5,12 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import t from 'tap';
 import { connectControl } from '../../../src/cluster/control-client.ts';
+import { isHostStatus } from '../../../src/cli/status-text.ts';
 import { startGateway } from '../../helpers/gateway.ts';
 import { portOf } from '../../helpers/port-of.ts';
 import { ProtocolClient } from '../../helpers/protocol-client.ts';
 import { tempDir } from '../../helpers/temp-dir.ts';
+import { waitFor } from '../../helpers/wait-for.ts';
 
 t.test('says where it listens, what descriptors allow, and how it is', async (t) => {
   const unixSocket = join(await tempDir(t), 'gateway.sock');
@@ -19,7 +21,12 @@ t.test('says where it listens, what descriptors allow, and how it is', async (t)
   const overTcp = await ProtocolClient.connected(t, gateway.wsUrl);
   const control = await connectControl(gateway.controlSocket);
   t.teardown(() => control.close());
-  t.match(await control.request('status'), {
+  // Readiness was asked over a connection of its own, which is soon reported closed.
+  const status = await waitFor('two connections', async () => {
+    const answer = await control.request('status');
+    return isHostStatus(answer) && answer.connections === 2 ? answer : undefined;
+  });
+  t.match(status, {
     state: 'serving',
     draining: false,
     connections: 2,
