@@ -45,8 +45,6 @@ export const CloseCauses = {
   goingAway: cause('going_away', 1001, 'going away', 'debug'),
 } as const;
 
-export type CloseCauseName = keyof typeof CloseCauses;
-
 /** A cause that the application chose (API `disconnect`, webhook or app module). */
 export function applicationCause(code: number, reason: string): CloseCause {
   return cause('application', code, safeReason(reason));

@@ -26,5 +26,3 @@ export const ReplyErrors = {
   unrecoverablePosition: error(112, 'unrecoverable position'),
   concurrentPagination: error(113, 'concurrent pagination', true),
 } as const;
-
-export type ReplyErrorName = keyof typeof ReplyErrors;
