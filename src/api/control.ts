@@ -34,10 +34,13 @@ const everyone = {
   per_second: count('At most so many connections a second on each node. 0: all at once.'),
 };
 
+const subscribedTo = text('Only connections subscribed to this channel; of all users when `user` is empty.');
+
 const boolValue = optional(z.object({ value: z.boolean() }), 'Absent: as the channel is configured.');
 
 const subscribeParams = z.object({
   ...who,
+  ...everyone,
   channel,
   info: rawJson('Seen by others in presence and in join and leave pushes (`chan_info`).'),
   b64info: text('`info` as base64.'),
@@ -68,7 +71,7 @@ const CLOSE_CODE_ERROR = 'expected a close code from 3000 to 4999';
 const disconnectParams = z.object({
   ...who,
   ...everyone,
-  channel: text('Only connections subscribed to this channel; of all users when `user` is empty.'),
+  channel: subscribedTo,
   whitelist: optional(z.array(z.string()), 'Client ids that stay connected.'),
   disconnect: optional(
     z.object({
@@ -85,6 +88,8 @@ const disconnectParams = z.object({
 
 const refreshParams = z.object({
   ...who,
+  ...everyone,
+  channel: subscribedTo,
   expired: flag('The connection has expired: it is closed.'),
   expire_at: count('Unix seconds at which the connection expires now. 0: never.'),
   info: rawJson('Replaces the connection info.'),
@@ -112,6 +117,7 @@ export function controlMethods(deps: ControlDeps): ApiMethod[] {
           info: payloadOf(source, 'info', params.b64info)?.toString('base64'),
           data: payloadOf(source, 'data', params.b64data)?.toString('base64'),
           expireAt: params.expire_at,
+          perSecond: params.per_second,
           recoverSince: params.recover_since,
           override: {
             presence: override?.presence?.value,
@@ -162,10 +168,11 @@ export function controlMethods(deps: ControlDeps): ApiMethod[] {
       result: nothing,
       run: async (params, source) =>
         tell(ControlKinds.refresh, {
-          target: targetOf(params),
+          target: targetOf(params, params.channel),
           expired: params.expired,
           expireAt: params.expire_at,
           info: payloadOf(source, 'info', '')?.toString('base64'),
+          perSecond: params.per_second,
         } satisfies Loose<RefreshControl>),
     }),
   ];
@@ -185,16 +192,16 @@ interface Who {
   readonly all_users?: boolean | undefined;
 }
 
-/** `subscribedTo`: narrows to connections with this subscription, as an id of a connection does. */
-function targetOf(params: Who, subscribedTo = ''): ControlTarget {
+/** `channelOf`: narrows to connections with this subscription, as an id of a connection does. */
+function targetOf(params: Who, channelOf = ''): ControlTarget {
   const { user, client, session } = params;
   const isAll = params.all_users === true;
   if (isAll && user !== '') throw new ApiFailure(ApiErrors.badRequest, 'all_users: contradicts user');
-  const isNarrow = client !== '' || session !== '' || subscribedTo !== '';
+  const isNarrow = client !== '' || session !== '' || channelOf !== '';
   return {
     ...(!isAll && !(user === '' && isNarrow) && { user }),
     ...(client !== '' && { client }),
     ...(session !== '' && { session }),
-    ...(subscribedTo !== '' && { channel: subscribedTo }),
+    ...(channelOf !== '' && { channel: channelOf }),
   };
 }

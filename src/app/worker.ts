@@ -6,6 +6,8 @@ import { createServerApi } from '../api/server-api.ts';
 import { serveAssignedConnections } from '../cluster/assigned-connections.ts';
 import { WorkerLink } from '../cluster/worker-link.ts';
 import { subjectOf } from '../commands/asking.ts';
+import type { CommandDeps } from '../commands/command-deps.ts';
+import { Control } from '../commands/control.ts';
 import { CommandDispatcher } from '../commands/dispatcher.ts';
 import type { Config } from '../config/schema.ts';
 import type { ConnectionShared } from '../connection/connection.ts';
@@ -20,7 +22,8 @@ import { createHttpServers, type RouteGroup } from '../gateway/http-server.ts';
 import { metricsRoute } from '../gateway/metrics-route.ts';
 import { EmulatedSessions } from '../gateway/emulated-sessions.ts';
 import { OpenConnections } from '../gateway/open-connections.ts';
-import { ControlHandlers } from '../hub/control-handlers.ts';
+import { Orders } from '../hub/control-orders.ts';
+import { Surveys } from '../hub/control-surveys.ts';
 import { Hub } from '../hub/hub.ts';
 import { isReplyError, Namespaces } from '../hub/namespaces.ts';
 import { PositionChecker } from '../hub/position-checker.ts';
@@ -31,6 +34,7 @@ import { jsonCodec } from '../protocol/json-codec.ts';
 import { protobufCodec } from '../protocol/protobuf-codec.ts';
 import { systemClock } from '../util/clock.ts';
 import { DeadlineWheel } from '../util/deadline-wheel.ts';
+import { UnavailableError } from '../util/errors.ts';
 import { readVersion } from '../util/version.ts';
 import { createApplication } from './application.ts';
 import { channelSettings } from './channel-options.ts';
@@ -140,7 +144,7 @@ export async function runWorker(): Promise<void> {
   );
   void tokens.warmUp();
   const settings = commandSettings(config);
-  const dispatcher = new CommandDispatcher({
+  const commands: CommandDeps = {
     hub,
     broker,
     presence,
@@ -155,9 +159,17 @@ export async function runWorker(): Promise<void> {
     node,
     version: `holdfast ${version}`,
     random: Math.random,
+  };
+  const orders = new Orders({
+    nowMs: () => clock.monotonicMs(),
+    onTrouble: (error) => {
+      if (error instanceof UnavailableError)
+        log.debug({ err: error }, 'order could not be carried out for now');
+      else log.error({ err: error }, 'order could not be carried out');
+    },
   });
   const emulated = new EmulatedSessions();
-  const open = new OpenConnections(dispatcher, link, emulated);
+  const open = new OpenConnections(new CommandDispatcher(commands), link, emulated);
   const shared: ConnectionShared = {
     ...connectionLimits(config),
     owner: open,
@@ -184,7 +196,9 @@ export async function runWorker(): Promise<void> {
     config,
   );
   exposeFigures({ metrics, hub, slot, open, queuedNotices: hooks.queuedNotices });
-  new ControlHandlers({ hub, bus: nodes, clock, node, name: `${hostname()}-${slot}`, version }).register();
+  new Control({ commands, bus: nodes, orders }).register();
+  const name = `${hostname()}-${slot}`;
+  new Surveys({ hub, bus: nodes, clock, name, version, usage: () => readings.usage() }).register();
 
   const groups: RouteGroup[] = [...transports.groups];
   if (config.health.enabled) {
@@ -234,6 +248,7 @@ export async function runWorker(): Promise<void> {
 
   const end = async (): Promise<void> => {
     drain.close();
+    orders.close();
     positions.close();
     hub.interests.close();
     wheel.close();
@@ -248,10 +263,14 @@ export async function runWorker(): Promise<void> {
     onProgress: (remaining) => link.reportDraining(remaining),
     onDone: () => void end(),
   });
-  link.onDrain(({ durationMs }) => drain.start(durationMs));
-  link.onHurry(() => drain.start(0));
-  link.onStop(() => drain.start(0));
-  link.onOrphaned(() => drain.start(0));
+  const leave = (durationMs: number): void => {
+    orders.abandon();
+    drain.start(durationMs);
+  };
+  link.onDrain(({ durationMs }) => leave(durationMs));
+  link.onHurry(() => leave(0));
+  link.onStop(() => leave(0));
+  link.onOrphaned(() => leave(0));
 
   wheel.start();
   positions.start();

@@ -5,14 +5,20 @@ import type { Connection } from '../connection/connection.ts';
 import type { Application } from '../hooks/application.ts';
 import { isReplyError } from '../hub/namespaces.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
-import type { ConnectRequest, SubscribeRequest } from '../protocol/commands.ts';
+import type { ConnectRequest } from '../protocol/commands.ts';
 import type { ConnectResult, SubscribeResult } from '../protocol/replies.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
 import { answerOf, grantOf, subjectOf } from './asking.ts';
 import type { CommandDeps } from './command-deps.ts';
 import { connectionDeadlineMs } from './expiry.ts';
 import { CommandRefused, ConnectionEnded } from './failure.ts';
-import { type Grant, PLAIN_GRANT, type StartedSubscription, startSubscription } from './subscribing.ts';
+import {
+  type Grant,
+  NO_WISHES,
+  PLAIN_GRANT,
+  type StartedSubscription,
+  startSubscription,
+} from './subscribing.ts';
 import { expiryOf, ttlSeconds } from './ttl.ts';
 
 interface Identity {
@@ -206,7 +212,7 @@ async function startServerSide(
     [...subs].map(async ([channel, grant]) => {
       const resolved = deps.namespaces.resolve(channel);
       if (isReplyError(resolved)) throw new CommandRefused(resolved);
-      const position = request.subs.get(channel) ?? { ...NO_POSITION, channel };
+      const position = request.subs.get(channel) ?? { ...NO_WISHES, channel };
       const one = await startSubscription(deps, connection, position, resolved.options, grant, true);
       if (one !== undefined) started.set(channel, one);
     }),
@@ -220,21 +226,6 @@ async function startServerSide(
 function cancelAll(started: ReadonlyMap<string, StartedSubscription>): void {
   for (const { joined } of started.values()) joined.cancel();
 }
-
-const NO_POSITION: Omit<SubscribeRequest, 'channel'> = Object.freeze({
-  token: '',
-  recover: false,
-  epoch: '',
-  offset: 0,
-  data: undefined,
-  positioned: false,
-  recoverable: false,
-  joinLeave: false,
-  delta: '',
-  filter: undefined,
-  flag: 0,
-  type: 0,
-});
 
 function results(started: ReadonlyMap<string, StartedSubscription>): ReadonlyMap<string, SubscribeResult> {
   return new Map([...started].map(([channel, { result }]) => [channel, result]));

@@ -46,6 +46,7 @@ export const subscribeControl = z.object({
     forcePositioning: z.boolean().optional(),
     forcePushJoinLeave: z.boolean().optional(),
   }),
+  perSecond,
 });
 
 export const unsubscribeControl = z.object({
@@ -71,6 +72,7 @@ export const refreshControl = z.object({
   /** Unix seconds; 0: never. */
   expireAt: z.number(),
   info: z.base64().optional(),
+  perSecond,
 });
 
 /** What one node says about itself (server API §2.12). */
@@ -88,19 +90,21 @@ export const nodeInfo = z.object({
   process: z.object({ cpu: z.number(), rss: z.number() }).optional(),
 });
 
+/** Part of a long list: at most `limit` items (0: all) whose key sorts after `after`, by UTF-16 code units. */
+const page = { after: z.string(), limit: z.number() };
+
 export const channelsSurvey = z.object({
   /** Glob; empty: all channels. */
   pattern: z.string(),
+  ...page,
 });
 
-/** Subscribers of each channel on the node that answers. */
-export const channelsAnswer = z.record(z.string(), z.number());
+/** Names and numbers of subscribers on the node that answers, sorted by name when there is a limit. */
+export const channelsAnswer = z.array(z.tuple([z.string(), z.number()]));
 
 export const connectionsSurvey = z.object({
   target,
-  /** Only connections whose client id sorts after this one; answers are sorted by client id. */
-  after: z.string(),
-  limit: z.number(),
+  ...page,
 });
 
 export const connectionDetails = z.object({
@@ -112,9 +116,13 @@ export const connectionDetails = z.object({
   app_version: z.string(),
   /** Unix milliseconds. */
   connected_at_ms: z.number(),
+  /** Unix milliseconds of the last frame from the client. */
   last_activity_ms: z.number(),
+  /** Channels it is subscribed to. */
   channels: z.array(z.string()),
+  /** Bytes that the client has not taken yet. */
   outbox_bytes: z.number(),
+  /** Between the last ping and its pong. */
   ping_pong_latency_ms: z.number().optional(),
   remote_address: z.string(),
   user_agent: z.string(),

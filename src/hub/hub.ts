@@ -1,5 +1,6 @@
 // One worker's registry: which connections there are, who they belong to, which channels they follow. Publications of the
 // engine come in here and go out through the fan-out.
+import { createHash } from 'node:crypto';
 import type { Connection } from '../connection/connection.ts';
 import type { Flusher } from '../connection/flusher.ts';
 import type { Subscription } from '../connection/subscription.ts';
@@ -46,6 +47,8 @@ export class Hub implements BrokerListener {
   readonly #fanOut: FanOut;
   readonly #connections = new Map<string, Connection>();
   readonly #byUser = new Map<string, Set<Connection>>();
+  /** By digest of the secret: how long a look-up takes says nothing about the secrets that are there. */
+  readonly #bySession = new Map<string, Connection>();
   readonly #channels = new Map<string, HubChannel>();
   #subscriptions = 0;
   #onInterruption: () => void = () => undefined;
@@ -96,6 +99,10 @@ export class Hub implements BrokerListener {
     return this.#byUser.get(user) ?? NO_CONNECTIONS;
   }
 
+  connectionOfSession(secret: string): Connection | undefined {
+    return this.#bySession.get(digestOf(secret));
+  }
+
   channels(): IterableIterator<HubChannel> {
     return this.#channels.values();
   }
@@ -111,8 +118,9 @@ export class Hub implements BrokerListener {
 
   /** A client has been accepted. */
   add(connection: Connection): void {
-    const { client, user } = connection.session;
+    const { client, user, secret } = connection.session;
     this.#connections.set(client, connection);
+    if (secret !== '') this.#bySession.set(digestOf(secret), connection);
     let same = this.#byUser.get(user);
     if (same === undefined) this.#byUser.set(user, (same = new Set()));
     same.add(connection);
@@ -120,12 +128,13 @@ export class Hub implements BrokerListener {
 
   /** Gives up everything the connection registered. False when it never had been added. */
   remove(connection: Connection): boolean {
-    const { client, user } = connection.session;
+    const { client, user, secret } = connection.session;
     for (const subscription of connection.subscriptions.values()) {
       this.leave(subscription, UnsubscribeCodes.disconnect);
     }
     if (this.#connections.get(client) !== connection) return false;
     this.#connections.delete(client);
+    if (secret !== '') this.#bySession.delete(digestOf(secret));
     const same = this.#byUser.get(user);
     same?.delete(connection);
     if (same?.size === 0) this.#byUser.delete(user);
@@ -236,3 +245,7 @@ export class Hub implements BrokerListener {
 }
 
 const NO_CONNECTIONS: ReadonlySet<Connection> = new Set();
+
+function digestOf(secret: string): string {
+  return createHash('sha256').update(secret).digest('base64url');
+}

@@ -32,6 +32,9 @@ export class ProcessReadings {
   readonly #delay: IntervalHistogram = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   readonly #timer: NodeJS.Timeout;
   #windows: readonly LagStats[] = [];
+  #cpuAtWindow = process.cpuUsage();
+  #windowBeganMs = performance.now();
+  #cpuPercent = 0;
 
   constructor(deps: ProcessReadingsDeps) {
     const { metrics, worker } = deps;
@@ -58,6 +61,11 @@ export class ProcessReadings {
     return [...this.#windows, lagOf(this.#delay)].reduce(worse, NO_LAG);
   }
 
+  /** Processor time of the last full window, in percent of one core; resident bytes now. */
+  usage(): { readonly cpu: number; readonly rss: number } {
+    return { cpu: this.#cpuPercent, rss: process.memoryUsage.rss() };
+  }
+
   close(): void {
     clearInterval(this.#timer);
     this.#delay.disable();
@@ -66,6 +74,11 @@ export class ProcessReadings {
   #endWindow(): void {
     this.#windows = [...this.#windows, lagOf(this.#delay)].slice(-WINDOWS);
     this.#delay.reset();
+    const nowMs = performance.now();
+    const { user, system } = process.cpuUsage(this.#cpuAtWindow);
+    this.#cpuPercent = Math.round((user + system) / (nowMs - this.#windowBeganMs)) / 10;
+    this.#cpuAtWindow = process.cpuUsage();
+    this.#windowBeganMs = nowMs;
   }
 
   #lagReadings(): Reading[] {

@@ -50,6 +50,14 @@ export function applicationCause(code: number, reason: string): CloseCause {
   return cause('application', code, safeReason(reason));
 }
 
+/** As the server API names it: a known code keeps its name and level, and its reason unless the caller has words of its own. */
+export function causeOfCode(code: number, reason: string): CloseCause {
+  const known = Object.values(CloseCauses).find((each) => each.code === code);
+  if (known === undefined) return applicationCause(code, reason);
+  const words = safeReason(reason);
+  return words === '' || words === known.reason ? known : Object.freeze({ ...known, reason: words });
+}
+
 /** Shortens to 123 bytes and keeps an SDK from parsing the reason as JSON (client protocol §8). */
 export function safeReason(reason: string): string {
   // No character takes less than a byte: the rest could not stay, and is not worth cutting letter by letter.

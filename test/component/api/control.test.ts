@@ -58,13 +58,20 @@ t.test('orders about connections go to every node', async (t) => {
         expireAt: 123,
         recoverSince: { offset: 4, epoch: 'e' },
         override: { presence: false, forceRecovery: true },
+        perSecond: 0,
       },
     ],
     [
       'subscribe',
       { user: '', channel: 'c' },
       ControlKinds.subscribe,
-      { target: { user: '' }, channel: 'c', expireAt: 0, override: {} },
+      { target: { user: '' }, channel: 'c', expireAt: 0, override: {}, perSecond: 0 },
+    ],
+    [
+      'subscribe',
+      { all_users: true, per_second: 5, channel: 'c' },
+      ControlKinds.subscribe,
+      { target: {}, channel: 'c', expireAt: 0, override: {}, perSecond: 5 },
     ],
     [
       'unsubscribe',
@@ -123,13 +130,20 @@ t.test('orders about connections go to every node', async (t) => {
         expired: false,
         expireAt: 99,
         info: b64('12345678901234567890'),
+        perSecond: 0,
       },
     ],
     [
       'refresh',
       { user: 'u', expired: true },
       ControlKinds.refresh,
-      { target: { user: 'u' }, expired: true, expireAt: 0 },
+      { target: { user: 'u' }, expired: true, expireAt: 0, perSecond: 0 },
+    ],
+    [
+      'refresh',
+      { channel: 'c', expired: true, per_second: 9 },
+      ControlKinds.refresh,
+      { target: { channel: 'c' }, expired: true, expireAt: 0, perSecond: 9 },
     ],
   ];
   for (const [method, request, kind, expected] of cases) {
@@ -196,13 +210,77 @@ t.test('info and channels ask every node', async (t) => {
   const asked: unknown[] = [];
   api.client.nodes.handle(SurveyKinds.channels, (payload) => {
     asked.push(payload);
-    return { a: 1, b: 2 };
+    return [
+      ['b', 2],
+      ['a', 1],
+      ['__proto__', 7],
+    ];
   });
-  other.nodes.handle(SurveyKinds.channels, () => ({ b: 3 }));
-  t.strictSame((await api.call('channels', { pattern: 'x*' })).json, {
-    result: { channels: { a: { num_clients: 1 }, b: { num_clients: 5 } } },
+  other.nodes.handle(SurveyKinds.channels, () => [['b', 3]]);
+  t.strictSame(
+    (await api.call('channels', { pattern: 'x*' })).text,
+    '{"result":{"channels":{"b":{"num_clients":5},"a":{"num_clients":1},"__proto__":{"num_clients":7}}}}',
+  );
+  t.strictSame(asked, [{ pattern: 'x*', after: '', limit: 0 }]);
+  t.strictSame(
+    (await api.call('channels', { limit: 2, cursor: 'Z' })).text,
+    '{"result":{"channels":{"__proto__":{"num_clients":7},"a":{"num_clients":1}},"cursor":"a"}}',
+  );
+  t.strictSame(asked[1], { pattern: '', after: 'Z', limit: 3 });
+  t.notMatch((await api.call('channels', { limit: 3 })).text, 'cursor');
+  t.match((await api.call('channels', { pattern: 'x'.repeat(256) })).text, 'longer than 255');
+});
+
+/** What a node says about a connection, but for its client id. */
+function details(): object {
+  return {
+    user: 'u',
+    transport: 'websocket',
+    protocol: 'json',
+    app_name: 'js',
+    app_version: '',
+    connected_at_ms: 1,
+    last_activity_ms: 2,
+    channels: ['a'],
+    outbox_bytes: 0,
+    remote_address: '::1',
+    user_agent: '',
+  };
+}
+
+t.test('connections of all nodes, page by page', async (t) => {
+  const api = await serverApi(t);
+  const other = await api.engine.connect();
+  const asked: unknown[] = [];
+  api.client.nodes.handle(SurveyKinds.connections, (payload) => {
+    asked.push(payload);
+    return [
+      { client: 'c3', ...details() },
+      { client: 'c1', ...details() },
+    ];
   });
-  t.strictSame(asked, [{ pattern: 'x*' }]);
+  other.nodes.handle(SurveyKinds.connections, () => [
+    { client: 'c2', ...details(), ping_pong_latency_ms: 1.5 },
+  ]);
+  t.strictSame((await api.call('connections', { limit: 2 })).json, {
+    result: {
+      connections: {
+        c1: { ...details(), node: api.client.nodes.node },
+        c2: { ...details(), ping_pong_latency_ms: 1.5, node: other.nodes.node },
+      },
+      cursor: 'c2',
+    },
+  });
+  t.match((await api.call('connections', { user: 'u', client: 'x', channel: 'ch', cursor: 'c2' })).json, {
+    result: { connections: { c3: {} } },
+  });
+  t.strictSame(asked, [
+    { target: {}, after: '', limit: 3 },
+    { target: { user: 'u', client: 'x', channel: 'ch' }, after: 'c2', limit: 101 },
+  ]);
+  t.match((await api.call('connections', { limit: 1001 })).json, {
+    error: { code: 107, message: /limit: more than 1000/ },
+  });
 });
 
 t.test('nodes that say nothing, or nonsense, make the answer partial', async (t) => {
