@@ -71,6 +71,7 @@ export class Core {
   readonly hub: Hub;
   readonly namespaces: Namespaces;
   readonly shared: ConnectionShared;
+  readonly commands: CommandDeps;
 
   private constructor(
     options: CoreOptions,
@@ -90,7 +91,7 @@ export class Core {
     });
     const { naming, withoutNamespace, namespaces } = channelSettings(config.channel);
     this.namespaces = new Namespaces(naming, withoutNamespace, namespaces);
-    const deps: CommandDeps = {
+    this.commands = {
       hub: this.hub,
       broker: this.broker,
       presence: this.presence,
@@ -110,7 +111,7 @@ export class Core {
       version: 'holdfast test',
       random: () => 1,
     };
-    const dispatcher = new CommandDispatcher(deps);
+    const dispatcher = new CommandDispatcher(this.commands);
     this.shared = {
       ...connectionLimits(config),
       owner: {
