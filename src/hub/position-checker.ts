@@ -7,7 +7,7 @@ import type { Hub } from './hub.ts';
 
 export interface PositionCheckerDeps {
   readonly hub: Hub;
-  readonly broker: Broker;
+  readonly broker: Pick<Broker, 'history'>;
   /** Quiet time after which a channel is compared. */
   readonly checkDelayMs: number;
   readonly historyMetaTtlMs: (channel: string) => number;
