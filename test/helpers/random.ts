@@ -17,3 +17,9 @@ export function seeded(seed: number): Roll {
 export function below(roll: Roll, limit: number): number {
   return Math.floor(roll() * limit);
 }
+
+export function pick<T>(roll: Roll, from: readonly T[]): T {
+  const chosen = from[below(roll, from.length)];
+  if (chosen === undefined) throw new Error('nothing to choose from');
+  return chosen;
+}

@@ -22,6 +22,8 @@ const options: CoreOptions = {
 
 const NOTHING = { open: 0, connections: 0, users: 0, channels: 0, subscriptions: 0, queuedBytes: 0 };
 
+const away = (): Promise<never> => Promise.reject(new UnavailableError('engine is away'));
+
 /** A point at which the engine's answers can be held back. */
 class Gate {
   readonly reached = deferred<void>();
@@ -235,7 +237,6 @@ t.test('a late clean-up does not hit the next subscription of the same name', as
 for (const method of ['subscribe', 'history', 'add'] as const) {
   t.test(`an engine that is away refuses for now and leaves nothing behind: ${method}`, async (t) => {
     let isAway = true;
-    const away = (): Promise<never> => Promise.reject(new UnavailableError('engine is away'));
     const core = await Core.start(t, {
       ...options,
       wrapBroker: (real): Broker => ({
