@@ -18,11 +18,12 @@ import type {
 } from '../broker.ts';
 import { type ChannelEntry, ClientChannels, type Delivery } from './client-channels.ts';
 import type { ClientLink } from './client-link.ts';
-import { FrameReader } from './frame-reader.ts';
-import type { FrameWriter } from './frame-writer.ts';
+import { FrameReader } from '../frame-reader.ts';
+import type { FrameWriter } from '../frame-writer.ts';
 import type { Request } from './pending-requests.ts';
-import { readInfo, readPublication, writeDraft, writeInfo } from './publication-codec.ts';
-import { FrameType, PublishFlag, WireError } from './wire.ts';
+import { readInfo, readPublication, writeDraft, writeInfo } from '../publication-codec.ts';
+import { FrameType, PublishFlag } from './wire.ts';
+import { WireError } from '../wire-error.ts';
 
 const NO_POSITION: StreamPosition = Object.freeze({ offset: 0, epoch: '' });
 const TAKEN: PublishResult = Object.freeze({ position: NO_POSITION, suppressed: false });

@@ -6,8 +6,8 @@ import { backoffMs, type Random } from '../../util/backoff.ts';
 import type { Clock } from '../../util/clock.ts';
 import { HoldfastError, UnavailableError } from '../../util/errors.ts';
 import { FrameDecoder } from './frame-decoder.ts';
-import { FrameReader } from './frame-reader.ts';
-import { FrameWriter } from './frame-writer.ts';
+import { FrameReader } from '../frame-reader.ts';
+import { FrameWriter } from '../frame-writer.ts';
 import { PendingRequests, type Request } from './pending-requests.ts';
 import { FrameType, MAX_FRAME_BYTES, WIRE_VERSION } from './wire.ts';
 

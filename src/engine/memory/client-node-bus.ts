@@ -2,7 +2,7 @@
 import type { Logger } from '../../observe/logger.ts';
 import type { NodeBus, SurveyAnswer, SurveyResult } from '../node-bus.ts';
 import type { ClientLink } from './client-link.ts';
-import type { FrameReader } from './frame-reader.ts';
+import type { FrameReader } from '../frame-reader.ts';
 import { FrameType } from './wire.ts';
 
 type Handler = (payload: unknown, from: string) => unknown;

@@ -3,8 +3,8 @@
 import type { ClientInfo } from '../../protocol/publication.ts';
 import type { PresenceStats, PresenceStore } from '../presence-store.ts';
 import type { ClientLink } from './client-link.ts';
-import { FrameReader } from './frame-reader.ts';
-import { readInfo, writeInfo } from './publication-codec.ts';
+import { FrameReader } from '../frame-reader.ts';
+import { readInfo, writeInfo } from '../publication-codec.ts';
 import { FrameType } from './wire.ts';
 
 export class ClientPresence implements PresenceStore {

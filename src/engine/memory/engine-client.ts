@@ -10,7 +10,7 @@ import { ClientBroker } from './client-broker.ts';
 import { ClientLink } from './client-link.ts';
 import { ClientNodeBus } from './client-node-bus.ts';
 import { ClientPresence } from './client-presence.ts';
-import type { FrameReader } from './frame-reader.ts';
+import type { FrameReader } from '../frame-reader.ts';
 import { FrameType } from './wire.ts';
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 5000;

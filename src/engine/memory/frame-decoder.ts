@@ -1,7 +1,8 @@
 // Finds frames in what a socket delivers. A frame that lies in one chunk is not copied; one that is spread over chunks is
 // joined once, when its last byte is there.
-import type { FrameReader } from './frame-reader.ts';
-import { HEADER_BYTES, MAX_FRAME_BYTES, WireError } from './wire.ts';
+import type { FrameReader } from '../frame-reader.ts';
+import { HEADER_BYTES, MAX_FRAME_BYTES } from './wire.ts';
+import { WireError } from '../wire-error.ts';
 
 const NOTHING = Buffer.alloc(0);
 const LENGTH_BYTES = 4;

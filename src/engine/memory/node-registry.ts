@@ -1,6 +1,6 @@
 // The nodes that are linked to the embedded engine, and the messages between them. Survey answers are routed by the node
 // that asked and its request id, so that nothing about a survey is kept here.
-import type { FrameReader } from './frame-reader.ts';
+import type { FrameReader } from '../frame-reader.ts';
 import type { ServerLink } from './server-link.ts';
 import { FrameType } from './wire.ts';
 

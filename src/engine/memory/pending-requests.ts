@@ -1,8 +1,8 @@
 // Requests of a worker that wait for the engine's answer, and how long they may.
 import type { Clock } from '../../util/clock.ts';
 import { HoldfastError, UnavailableError } from '../../util/errors.ts';
-import type { FrameReader } from './frame-reader.ts';
-import type { FrameWriter } from './frame-writer.ts';
+import type { FrameReader } from '../frame-reader.ts';
+import type { FrameWriter } from '../frame-writer.ts';
 
 /** Without any frame of the engine for so long. With the time between checks below the second that Broker promises. */
 const TIMEOUT_MS = 750;

@@ -1,8 +1,8 @@
 // The engine's end of the link to one worker: frames in, frames out in one write a turn, and a bound on what waits.
 import type { Socket } from 'node:net';
 import { FrameDecoder } from './frame-decoder.ts';
-import { FrameReader } from './frame-reader.ts';
-import { FrameWriter } from './frame-writer.ts';
+import { FrameReader } from '../frame-reader.ts';
+import { FrameWriter } from '../frame-writer.ts';
 import type { InterestedLink } from './interest.ts';
 import { FrameType } from './wire.ts';
 

@@ -1,15 +1,16 @@
 // What the embedded engine does for each frame of a worker. Frames of one link are handled in order and without waiting:
 // only a subscribe request may be answered later, when the exclusive holder of the channel has let go.
 import type { Clock } from '../../util/clock.ts';
-import type { FrameReader } from './frame-reader.ts';
-import type { FrameWriter } from './frame-writer.ts';
+import type { FrameReader } from '../frame-reader.ts';
+import type { FrameWriter } from '../frame-writer.ts';
 import type { InterestTable } from './interest.ts';
 import type { NodeRegistry } from './node-registry.ts';
 import type { PresenceRegistry } from './presence-registry.ts';
-import { readInfo } from './publication-codec.ts';
+import { readInfo } from '../publication-codec.ts';
 import type { ServerLink } from './server-link.ts';
 import type { MemoryStore, StoreOptions, StoreOutcome } from './store.ts';
-import { FrameType, PublishFlag, WIRE_VERSION, WireError } from './wire.ts';
+import { FrameType, PublishFlag, WIRE_VERSION } from './wire.ts';
+import { WireError } from '../wire-error.ts';
 
 /** Of one answer that is a list; a longer one fails instead of filling the worker's queue. */
 const MAX_LIST_BYTES = 32 * 1024 * 1024;

@@ -4,10 +4,10 @@
 //   header | stream, its entries | stream, its entries | … | key | key | … | end with the number of frames before it
 import type { StreamPosition } from '../../protocol/publication.ts';
 import { FrameDecoder } from './frame-decoder.ts';
-import { FrameReader } from './frame-reader.ts';
-import { FrameWriter } from './frame-writer.ts';
+import { FrameReader } from '../frame-reader.ts';
+import { FrameWriter } from '../frame-writer.ts';
 import { type StoredPublication, Stream, type StreamState } from './stream.ts';
-import { WireError } from './wire.ts';
+import { WireError } from '../wire-error.ts';
 
 const STATE_VERSION = 1;
 const PIECE_BYTES = 1024 * 1024;

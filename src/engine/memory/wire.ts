@@ -3,7 +3,6 @@
 //   u32 length of what follows | u8 type | u32 id (0: no answer wanted) | body
 //
 // Strings and byte fields carry a u32 length, numbers that may pass 2^32 are float64, all big-endian.
-import { HoldfastError } from '../../util/errors.ts';
 
 export const WIRE_VERSION = 1;
 
@@ -59,10 +58,3 @@ export const HEADER_BYTES = 9;
 
 /** Bits of the `publish` frame. */
 export const PublishFlag = { delta: 1, idempotent: 2, versioned: 4 } as const;
-
-/** The other side broke the rules of this file: the link is of no more use. */
-export class WireError extends HoldfastError {
-  constructor(message: string) {
-    super('HOLDFAST_ENGINE_WIRE', message);
-  }
-}

@@ -4,7 +4,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { MemoryEngineClient } from '../../../src/engine/memory/engine-client.ts';
-import { FrameWriter } from '../../../src/engine/memory/frame-writer.ts';
+import { FrameWriter } from '../../../src/engine/frame-writer.ts';
 import { FrameType, MAX_FRAME_BYTES, WIRE_VERSION } from '../../../src/engine/memory/wire.ts';
 import { systemClock } from '../../../src/util/clock.ts';
 import { HoldfastError, UnavailableError } from '../../../src/util/errors.ts';

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { MemoryEngineServer } from '../../../src/engine/memory/engine-server.ts';
-import { WireError } from '../../../src/engine/memory/wire.ts';
+import { WireError } from '../../../src/engine/wire-error.ts';
 import { systemClock } from '../../../src/util/clock.ts';
 import { tempDir } from '../../helpers/temp-dir.ts';
 import { startMemoryEngine } from '../../contract/memory-engine.ts';

@@ -1,15 +1,11 @@
 // Frames of the local socket: written, cut anywhere, read, and garbage refused.
 import t from 'tap';
 import { FrameDecoder } from '../../../src/engine/memory/frame-decoder.ts';
-import { FrameReader } from '../../../src/engine/memory/frame-reader.ts';
-import { FrameWriter } from '../../../src/engine/memory/frame-writer.ts';
-import {
-  readInfo,
-  readPublication,
-  writeDraft,
-  writeInfo,
-} from '../../../src/engine/memory/publication-codec.ts';
-import { HEADER_BYTES, WireError } from '../../../src/engine/memory/wire.ts';
+import { FrameReader } from '../../../src/engine/frame-reader.ts';
+import { FrameWriter } from '../../../src/engine/frame-writer.ts';
+import { readInfo, readPublication, writeDraft, writeInfo } from '../../../src/engine/publication-codec.ts';
+import { HEADER_BYTES } from '../../../src/engine/memory/wire.ts';
+import { WireError } from '../../../src/engine/wire-error.ts';
 
 /** Small, deterministic and good enough to vary tests (mulberry32). */
 function randomOf(seed: number): () => number {

@@ -1,7 +1,7 @@
 // The state of the store survives a move to another process, and damage is noticed.
 import t from 'tap';
 import { MemoryStore, type StoreOptions } from '../../../src/engine/memory/store.ts';
-import { WireError } from '../../../src/engine/memory/wire.ts';
+import { WireError } from '../../../src/engine/wire-error.ts';
 
 class ManualClock {
   readonly #startMs: number;

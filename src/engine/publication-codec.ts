@@ -1,9 +1,9 @@
-// Publications and client infos on the local socket and in the store. The engine forwards and keeps a publication as the
-// bytes that its publisher encoded; only listeners decode it.
+// Publications and client infos as the engines carry them: forwarded and kept as the bytes that the publisher encoded; only
+// listeners decode them.
 //
 //   u8 flags | info? | tags? (u32 count, then key and value each) | data up to the end
 //   info: u8 flags | user | client | connInfo? | chanInfo?
-import type { ClientInfo, Publication, PublicationDraft } from '../../protocol/publication.ts';
+import type { ClientInfo, Publication, PublicationDraft } from '../protocol/publication.ts';
 import type { FrameReader } from './frame-reader.ts';
 import type { FrameWriter } from './frame-writer.ts';
 

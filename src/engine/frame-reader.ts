@@ -1,5 +1,5 @@
 // Reads the fields of one frame. Every read is checked against the end of the frame; byte fields are views, not copies.
-import { WireError } from './wire.ts';
+import { WireError } from './wire-error.ts';
 
 const NOTHING = Buffer.alloc(0);
 
