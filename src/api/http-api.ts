@@ -4,6 +4,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiKeyCheck } from '../auth/api-key.ts';
 import type { LabelledCells } from '../observe/hot-counters.ts';
 import type { ApiMethod } from './method.ts';
+import { memberSpan } from '../protocol/json-span.ts';
+import { ApiErrors, ApiFailure } from './api-errors.ts';
 import { asApiFailure, bareErrorJson } from './envelope.ts';
 import { openApiDocument } from './openapi.ts';
 
@@ -36,6 +38,7 @@ export class HttpApi {
     this.#options = options;
     this.serves = [
       ...[...deps.methods.keys()].map((name) => `POST ${options.prefix}/${name}`),
+      `POST ${options.prefix}`,
       `GET ${options.prefix}/openapi.json`,
     ];
   }
@@ -51,6 +54,13 @@ export class HttpApi {
         handler: (request, reply) => this.#answer(method, request, reply),
       });
     }
+    app.route({
+      method: VERBS,
+      url: prefix,
+      bodyLimit,
+      onRequest: this.#admit,
+      handler: (request, reply) => this.#answerLines(request, reply),
+    });
     let document: string | undefined;
     app.get(`${prefix}/openapi.json`, { onRequest: this.#requireKey }, (_request, reply) => {
       document ??= JSON.stringify(openApiDocument([...this.#deps.methods.values()], prefix, version));
@@ -71,8 +81,39 @@ export class HttpApi {
     }
   };
 
+  /** The old form, which some libraries still use to save round trips: a command on each line, a reply on each line. */
+  async #answerLines(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const lines = textOf(request)
+      .split('\n')
+      .filter((line) => line.trim() !== '');
+    const commands = lines.map(legacyCommand).filter((command) => command !== undefined);
+    if (lines.length === 0 || commands.length < lines.length) {
+      return reply
+        .code(400)
+        .type('text/plain')
+        .send('Bad Request: expected lines of {"method":…,"params":…}\n');
+    }
+    const replies: string[] = [];
+    for (const { name, params, text } of commands) replies.push(await this.#replyTo(name, params, text));
+    return reply.type(JSON_TYPE).send(replies.join('\n'));
+  }
+
+  async #replyTo(name: string, params: unknown, text: string): Promise<string> {
+    const method = this.#deps.methods.get(name);
+    try {
+      if (method === undefined) throw new ApiFailure(ApiErrors.notFound, `method ${JSON.stringify(name)}`);
+      const result = await method.call(params, text);
+      this.#count(method, 'ok');
+      return `{"result":${result}}`;
+    } catch (error) {
+      const failure = asApiFailure(error, this.#deps.onInternalError);
+      if (method !== undefined) this.#count(method, String(failure.spec.code));
+      return `{"error":${bareErrorJson(failure)}}`;
+    }
+  }
+
   async #answer(method: ApiMethod, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-    const text = request.body instanceof Buffer && isUtf8(request.body) ? request.body.toString('utf8') : '';
+    const text = textOf(request);
     const value = parsedObject(text);
     if (value === undefined) {
       this.#count(method, 'bad_json');
@@ -103,6 +144,11 @@ export class HttpApi {
   }
 }
 
+/** Empty when it is no UTF-8. */
+function textOf({ body }: FastifyRequest): string {
+  return body instanceof Buffer && isUtf8(body) ? body.toString('utf8') : '';
+}
+
 function parsedObject(text: string): object | undefined {
   try {
     const value: unknown = JSON.parse(text);
@@ -110,4 +156,13 @@ function parsedObject(text: string): object | undefined {
   } catch {
     return undefined;
   }
+}
+
+function legacyCommand(
+  line: string,
+): { readonly name: string; readonly params: unknown; readonly text: string } | undefined {
+  const command = parsedObject(line);
+  if (command === undefined || !('method' in command) || typeof command.method !== 'string') return undefined;
+  const params = 'params' in command ? command.params : {};
+  return { name: command.method, params, text: memberSpan(line, ['params']) ?? '{}' };
 }

@@ -12,7 +12,7 @@ const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 /** Several Node processes come up, perhaps on a machine that does other things. */
 const START_DEADLINE_MS = 60_000;
 
-const API_KEY = 'key-of-the-tests';
+export const API_KEY = 'key-of-the-tests';
 
 export const CONFIG_FILE = 'config.json';
 const CONTROL_SOCKET = 'control.sock';

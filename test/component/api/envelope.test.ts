@@ -145,6 +145,35 @@ t.test('an engine that is away is error 100, at once', async (t) => {
   t.match(await api.call('history', { channel: 'a' }, transport), { status: 500, json: { code: 100 } });
 });
 
+t.test('the old form: a command on each line, a reply on each line', async (t) => {
+  const api = await serverApi(t);
+  const post = async (body: string) => {
+    const response = await fetch(`${api.base}/api`, {
+      method: 'POST',
+      headers: { 'x-api-key': API_KEY },
+      body,
+    });
+    return [response.status, await response.text()] as const;
+  };
+  const lines = [
+    { method: 'publish', params: { channel: 'a', data: 1 } },
+    { method: 'nothing' },
+    { method: 'publish', params: {} },
+    { method: 'info' },
+  ];
+  const [status, text] = await post(lines.map((line) => JSON.stringify(line)).join('\n'));
+  t.equal(status, 200);
+  t.match(
+    text.split('\n').map((line): unknown => JSON.parse(line)),
+    [{ result: {} }, { error: { code: 104 } }, { error: { code: 107 } }, { result: { nodes: [] } }],
+  );
+  for (const body of ['', '\n', '[]', '{"params":{}}', '{"method":"info"}\nx']) {
+    t.match(await post(body), [400, /Bad Request/], body);
+  }
+  t.equal((await fetch(`${api.base}/api`, { method: 'POST' })).status, 401);
+  t.equal((await fetch(`${api.base}/api`, { headers: { 'x-api-key': API_KEY } })).status, 405);
+});
+
 t.test('calls are counted by method and result', async (t) => {
   const api = await serverApi(t);
   await api.call('publish', PUBLISH);
