@@ -4,6 +4,7 @@ import {
   type Options,
   type Subscription,
   type SubscriptionOptions,
+  type TransportEndpoint,
 } from 'centrifuge';
 import { Centrifuge as ProtobufCentrifuge } from 'centrifuge/build/protobuf';
 import { type ClientOptions, WebSocket } from 'ws';
@@ -91,7 +92,7 @@ export class OfficialClient {
 
   constructor(
     scope: Scope,
-    url: string,
+    endpoint: string | TransportEndpoint[],
     { protobuf = false, options = {}, socket = {} }: OfficialClientOptions = {},
   ) {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the same class, declared twice by its package
@@ -102,7 +103,7 @@ export class OfficialClient {
         super(address, protocols, socket);
       }
     };
-    this.client = new Client(url, { websocket, ...options });
+    this.client = new Client(endpoint, { websocket, ...options });
     for (const kind of CLIENT_EVENTS) {
       this.client.on(kind, (context: unknown) => {
         this.history.push({ kind, context });

@@ -53,6 +53,10 @@ export class Haproxy {
     this.certificate = certificate;
   }
 
+  get httpsUrl(): string {
+    return `https://localhost:${this.port}`;
+  }
+
   get wssUrl(): string {
     return `wss://localhost:${this.port}/connection/websocket`;
   }
