@@ -38,7 +38,7 @@ export function webhookSettings(config: Config): WebhookSettings {
 
 const DEFAULT = 'default';
 
-/** Lower-case names of the headers that some endpoint wants; nobody needs to remember others. */
+/** Lower-case names of the headers that an endpoint or the app module wants; nobody needs to remember others. */
 export function forwardedHeaderNames(config: Config): {
   readonly http: string[];
   readonly emulated: string[];
@@ -48,6 +48,7 @@ export function forwardedHeaderNames(config: Config): {
     ...Object.values(config.channel.proxy),
     config.rpc.proxy,
     ...config.proxies,
+    ...(config.app.module === '' ? [] : [config.app]),
   ];
   return {
     http: [...new Set(all.flatMap((proxy) => lowerCase(proxy.http_headers)))],

@@ -34,7 +34,7 @@ import { jsonCodec } from '../protocol/json-codec.ts';
 import { protobufCodec } from '../protocol/protobuf-codec.ts';
 import { systemClock } from '../util/clock.ts';
 import { DeadlineWheel } from '../util/deadline-wheel.ts';
-import { UnavailableError } from '../util/errors.ts';
+import { ConfigError, UnavailableError } from '../util/errors.ts';
 import { readVersion } from '../util/version.ts';
 import { createApplication } from './application.ts';
 import { channelSettings } from './channel-options.ts';
@@ -68,14 +68,9 @@ export async function runWorker(): Promise<void> {
   const { naming, withoutNamespace, namespaces: byName } = channelSettings(config.channel);
   const namespaces = new Namespaces(naming, withoutNamespace, byName);
 
-  const hooks = await createApplication(config, {
-    clock,
-    random: Math.random,
-    log,
-    counters: metrics.hot,
-    node,
-    version,
-  });
+  const { hot: counters } = metrics;
+  const toApplication = { clock, random: Math.random, log, counters, node, version };
+  const hooks = await orFail(link, () => createApplication(config, toApplication));
   const { application } = hooks;
 
   // The engine needs its listener before there is a hub; it calls nobody before `connect`.
@@ -118,7 +113,7 @@ export async function runWorker(): Promise<void> {
     },
     onCleanUpFailure: (error) => log.debug({ err: error }, 'engine missed a leaving subscriber'),
   });
-  await connectEngine(engine, link);
+  await orFail(link, () => engine.connect());
   const probe = new EngineProbe({ broker, clock, node, roundTrips: metrics.hot.engineSeconds.of('probe') });
   const inbound = probe.intercept(hub);
   const positions = new PositionChecker({
@@ -272,18 +267,20 @@ export async function runWorker(): Promise<void> {
   link.onStop(() => leave(0));
   link.onOrphaned(() => leave(0));
 
+  const surveyTimeoutMs = SURVEY_TIMEOUT_MS;
+  await orFail(link, () => hooks.start({ broker, presence, bus: nodes, namespaces, surveyTimeoutMs }));
   wheel.start();
   positions.start();
   hub.interests.start();
   link.ready();
 }
 
-/** A worker without its engine serves nobody: it says so and ends, and its slot tries again. */
-async function connectEngine(engine: MemoryEngineClient, link: WorkerLink): Promise<void> {
+/** A worker without its engine or its application serves nobody: it says so and ends, and its slot tries again. */
+async function orFail<T>(link: WorkerLink, step: () => Promise<T>): Promise<T> {
   try {
-    await engine.connect();
+    return await step();
   } catch (error) {
-    link.fail(error instanceof Error ? error.message : String(error));
+    link.fail(error instanceof Error ? error.message : String(error), error instanceof ConfigError);
     throw error;
   }
 }

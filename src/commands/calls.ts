@@ -25,5 +25,5 @@ export async function send(
 ): Promise<void> {
   const { message } = deps.application;
   if (message === undefined) throw new ConnectionEnded(CloseCauses.notAvailable);
-  await message(subjectOf(connection), data ?? Buffer.alloc(0));
+  await answerOf(message(subjectOf(connection), data ?? Buffer.alloc(0)));
 }

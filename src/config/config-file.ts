@@ -1,11 +1,14 @@
 // Reads a JSON or YAML file (JSON is YAML) and remembers on which line each option stands.
 import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { LineCounter, isMap, isScalar, isSeq, parseDocument, type Document } from 'yaml';
 import { ConfigError } from '../util/errors.ts';
 import { isTree, type Path, type Tree, withoutNulls } from './tree.ts';
 
 export interface ConfigFile {
   readonly tree: Readonly<Tree>;
+  /** Paths in the file are relative to it; undefined: to the working directory. */
+  readonly directory?: string;
   /** `holdfast.yaml:7`, of the deepest part of the path that the file holds. */
   locate(path: Path): string;
 }
@@ -38,6 +41,7 @@ export function parseConfigFile(source: string, file: string): ConfigFile {
   const { $schema: _, ...options } = tree;
   return {
     tree: options,
+    directory: dirname(file),
     locate: (path) => {
       const offset = offsetOf(document, path);
       return offset === undefined ? file : `${file}:${lines.linePos(offset).line}`;

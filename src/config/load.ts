@@ -1,4 +1,5 @@
 // Puts the configuration together: defaults, then a file, then the environment, then flags; the last one wins.
+import { resolve } from 'node:path';
 import { ConfigError } from '../util/errors.ts';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
 import { type ConfigIssue, describeIssues, InvalidConfigError } from './issues.ts';
@@ -58,7 +59,10 @@ export function resolveConfig(sources: Omit<ConfigSources, 'file'>, file: Config
   };
   if (!parsed.success) issues.push(...describeIssues(parsed.error.issues, tree, options, locate));
   if (issues.length > 0 || !parsed.success) throw new InvalidConfigError(issues);
-  return parsed.data;
+  const config = parsed.data;
+  const moduleBase = origins.has('app.module') ? '.' : (file?.directory ?? '.');
+  const module = config.app.module === '' ? '' : resolve(moduleBase, config.app.module);
+  return { ...config, app: { ...config.app, module } };
 }
 
 interface Given {

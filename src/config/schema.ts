@@ -2,6 +2,7 @@
 // come from it. Keys stay as they are written in a file; durations become milliseconds.
 import { z } from 'zod';
 import { checkRules } from './rules.ts';
+import { app } from './sections/app.ts';
 import { channel } from './sections/channel.ts';
 import { client } from './sections/client.ts';
 import { health, httpApi, httpServer, prometheus } from './sections/http.ts';
@@ -26,6 +27,7 @@ const shape = z.strictObject({
   rpc,
   proxies,
   webhooks,
+  app,
   websocket,
   http_stream: httpStream,
   sse,

@@ -81,6 +81,7 @@ export function permitsNobody(config: Config): boolean {
     client.insecure_skip_token_signature_verify ||
     client.user_id_http_header !== '' ||
     client.proxy.connect.enabled ||
+    config.app.module !== '' ||
     channel.namespaces.length > 0
   );
 }

@@ -24,6 +24,8 @@ export type Decision<Answer> =
   | { readonly kind: 'error'; readonly error: ReplyError }
   | { readonly kind: 'disconnect'; readonly cause: CloseCause };
 
+export type MessageDecision = Exclude<Decision<undefined>, { readonly kind: 'error' }>;
+
 /** Options of the namespace that an answer changes for one subscription. Only what it names is present. */
 export interface SubscriptionOverride {
   readonly presence?: boolean;
@@ -152,8 +154,8 @@ export interface Application {
   ): ((question: SubRefreshQuestion) => Promise<Decision<SubRefreshAnswer>>) | undefined;
   /** By the method's RPC namespace. Answers with the raw data of the reply. */
   rpc(method: string): ((question: RpcQuestion) => Promise<Decision<Buffer | undefined>>) | undefined;
-  /** The protocol's `send`. */
-  readonly message: ((subject: Subject, data: Buffer) => Promise<void>) | undefined;
+  /** The protocol's `send`. It has no reply: the answer is yes or a disconnect, and it never rejects. */
+  readonly message: ((subject: Subject, data: Buffer) => Promise<MessageDecision>) | undefined;
   /** Never throws, never waits. */
   notify(notice: Notice): void;
 }
