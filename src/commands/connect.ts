@@ -10,7 +10,7 @@ import type { ConnectResult, SubscribeResult } from '../protocol/replies.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
 import { answerOf, grantOf, subjectOf } from './asking.ts';
 import type { CommandDeps } from './command-deps.ts';
-import { connectionDeadlineMs } from './expiry.ts';
+import { connectionDeadlineMs, scheduleSubscriptionExpiry } from './expiry.ts';
 import { CommandRefused, ConnectionEnded } from './failure.ts';
 import {
   type Grant,
@@ -93,6 +93,7 @@ export async function connect(
   if (format.unidirectional) connection.push({ kind: 'connect', result });
   else connection.reply(id, { kind: 'connect', result });
   for (const { joined } of started.values()) joined.start();
+  scheduleSubscriptionExpiry(connection, deps);
 }
 
 /** What nobody will ask for is not kept. */
@@ -116,7 +117,9 @@ async function identify(
   const { settings } = deps;
   if (token !== '') return withPersonalChannel(deps, await fromToken(deps, connection, token));
   const trustedUser = connection.session.headers[settings.userIdHttpHeader];
-  if (trustedUser !== undefined) return withPersonalChannel(deps, { ...ANONYMOUS, user: trustedUser });
+  // A proxy that knows nobody may send it empty: that is no proof of anything.
+  if (trustedUser !== undefined && trustedUser !== '')
+    return withPersonalChannel(deps, { ...ANONYMOUS, user: trustedUser });
   const { connect: ask } = deps.application;
   if (ask !== undefined)
     return withPersonalChannel(deps, await fromApplication(deps, connection, request, ask));

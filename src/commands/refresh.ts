@@ -52,7 +52,9 @@ export async function subRefresh(
     .verifySubscription(token)
     .catch((error: unknown) => refuse(deps, connection, error, CloseCauses.subscriptionExpired));
   if (connection.isClosed) return;
-  const isForThis = claims.channel === channel && claims.user === connection.session.user;
+  const { user, client } = connection.session;
+  const isForThis =
+    claims.channel === channel && claims.user === user && (claims.client === '' || claims.client === client);
   if (!isForThis) throw new ConnectionEnded(CloseCauses.invalidToken);
   const subscription = connection.subscriptions.get(channel);
   // It may have ended while the token was verified.

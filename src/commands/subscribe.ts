@@ -25,15 +25,13 @@ export async function subscribe(
   if (channel === '') throw new ConnectionEnded(CloseCauses.badRequest);
   const resolved = deps.namespaces.resolve(channel);
   if (isReplyError(resolved)) throw new CommandRefused(resolved);
-  if (connection.subscriptions.has(channel)) throw new CommandRefused(ReplyErrors.alreadySubscribed);
-  if (connection.subscriptions.size >= deps.settings.channelLimit) {
-    throw new CommandRefused(ReplyErrors.limitExceeded);
-  }
-  if (request.type !== 0) throw new CommandRefused(ReplyErrors.notAvailable);
+  checkRoom(deps, connection, channel);
+  // No namespace has another type than stream (§11, step 3).
+  if (request.type !== 0) throw new CommandRefused(ReplyErrors.permissionDenied);
   const grant = await decide(deps, connection, request, resolved);
   if (connection.isClosed) return;
-  // While the decision was awaited another subscription of the same name may have come (concurrency, server side).
-  if (connection.subscriptions.has(channel)) throw new CommandRefused(ReplyErrors.alreadySubscribed);
+  // While the decision was awaited other subscriptions may have come (concurrency, server side).
+  checkRoom(deps, connection, channel);
   const started = await startSubscription(deps, connection, request, resolved.options, grant, false);
   if (started === undefined) {
     if (connection.isClosed) return;
@@ -49,6 +47,11 @@ export async function subscribe(
   connection.reply(id, { kind: 'subscribe', result });
   joined.start();
   if (grant.expireAtWallMs !== Infinity) scheduleSubscriptionExpiry(connection, deps);
+}
+
+function checkRoom(deps: CommandDeps, { subscriptions }: Connection, channel: string): void {
+  if (subscriptions.has(channel)) throw new CommandRefused(ReplyErrors.alreadySubscribed);
+  if (subscriptions.size >= deps.settings.channelLimit) throw new CommandRefused(ReplyErrors.limitExceeded);
 }
 
 export function unsubscribe(deps: CommandDeps, connection: Connection, id: number, channel: string): void {
