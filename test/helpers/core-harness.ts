@@ -252,6 +252,17 @@ export class CoreClient {
     return this.#replies.next(`the reply to command ${id}`, (reply) => reply['id'] === id);
   }
 
+  /** How a command ends: 'ok', the code of its error, or the name of the cause for which the connection ended. */
+  async outcome(kind: string, params: Json = {}): Promise<unknown> {
+    const id = this.#nextId++;
+    this.send({ id, [kind]: params });
+    return waitFor(`an outcome of ${kind}`, () => {
+      const reply = this.transport.messages.find((message) => message['id'] === id);
+      if (reply === undefined) return this.transport.closedWith?.name;
+      return isJson(reply['error']) ? reply['error']['code'] : 'ok';
+    });
+  }
+
   /** The result of a command that must succeed. */
   async result(kind: string, params: Json = {}): Promise<Json> {
     const reply = await this.command(kind, params);
