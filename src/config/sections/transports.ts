@@ -12,7 +12,7 @@ export const websocket = section('WebSocket, in both directions.', {
   compression_level: integer('Level of zlib, from 1 (fast) to 9 (small).', 1, 1, 9),
   compression_min_size: integer('Messages with fewer bytes are not compressed.', 0),
   decompressed_message_size_limit: integer(
-    'Bytes of one message after decompression. 0: ten times `websocket.message_size_limit`.',
+    'Bytes of one message on connections that compress, after decompression. 0: ten times `websocket.message_size_limit`.',
     0,
   ),
 });
