@@ -301,7 +301,9 @@ t.test('a request behind the stream ends the connection instead of waiting for e
 t.test('bytes that are no request do not get into the stream', async (t) => {
   const server = await TransportServer.start(t);
   const raw = await RawSocket.open(t, server.parts.port);
-  raw.write(`POST /connection/sse HTTP/1.0\r\nContent-Length: ${CONNECT.length}\r\n\r\n${CONNECT}`);
+  raw.write(
+    `POST /connection/sse HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${CONNECT.length}\r\n\r\n${CONNECT}`,
+  );
   t.equal(await raw.status(), 200);
   await waitFor('the connection', () => server.parts.open.size === 1);
   raw.write('\u0001\u0002 nonsense\r\n\r\n');
