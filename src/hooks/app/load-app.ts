@@ -20,6 +20,9 @@ const FUNCTIONS = [
   'channelVacated',
 ] as const satisfies readonly Exclude<keyof App, 'rpc'>[];
 
+/** Names that a module may define. */
+export const HANDLERS: readonly (keyof App)[] = [...FUNCTIONS, 'rpc'];
+
 const TYPESCRIPT = ['.ts', '.mts', '.cts'];
 
 /** Throws ConfigError. */
@@ -64,7 +67,7 @@ function faultOf(app: Readonly<Record<string, unknown>>): string | undefined {
       return `${name}: expected a function${name === 'rpc' ? ', or an object with a function for each method' : ''}`;
     }
     if (name !== 'rpc' && !names.includes(name)) {
-      return `${name}: is no handler; there are ${[...names, 'rpc'].join(', ')}`;
+      return `${name}: is no handler; there are ${HANDLERS.join(', ')}`;
     }
   }
   return undefined;
