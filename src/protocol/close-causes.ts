@@ -60,15 +60,24 @@ export function causeOfCode(code: number, reason: string): CloseCause {
 
 /** Shortens to 123 bytes and keeps an SDK from parsing the reason as JSON (client protocol §8). */
 export function safeReason(reason: string): string {
-  // No character takes less than a byte: the rest could not stay, and is not worth cutting letter by letter.
-  let text = reason.slice(0, MAX_REASON_BYTES);
-  while (Buffer.byteLength(text) > MAX_REASON_BYTES) text = text.slice(0, -1);
+  const text = shortened(reason);
   try {
     JSON.parse(text);
   } catch {
     return text;
   }
-  return safeReason(`reason: ${text}`.slice(0, MAX_REASON_BYTES));
+  return safeReason(`reason: ${text}`);
+}
+
+function shortened(reason: string): string {
+  // No character takes less than a byte: the rest could not stay, however long it is.
+  const start = reason.slice(0, MAX_REASON_BYTES);
+  const bytes = Buffer.from(start);
+  if (bytes.length <= MAX_REASON_BYTES) return start;
+  let end = MAX_REASON_BYTES;
+  // Not in the middle of a character.
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end);
 }
 
 const MAX_REASON_BYTES = 123;
