@@ -21,6 +21,26 @@ t.test('WebSocket messages are joined by lines, but for listeners that want one 
   t.same(textsOf(frameMessages(WireFormats.uniWebsocket, messages)), messages.map(String));
 });
 
+t.test('the length of a frame is written in the shortest form (RFC 6455 §5.2)', async (t) => {
+  for (const [bytes, head] of [
+    [0, [0x81, 0]],
+    [125, [0x81, 125]],
+    [126, [0x81, 126, 0, 126]],
+    [65_535, [0x81, 126, 0xff, 0xff]],
+    [65_536, [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]],
+    [70_000, [0x81, 127, 0, 0, 0, 0, 0, 1, 0x11, 0x70]],
+  ] as const) {
+    const payload = Buffer.alloc(bytes, 'x');
+    const frame = frameMessages(WireFormats.websocketJson, [payload]);
+    t.same([...frame.subarray(0, head.length)], head, `${bytes} bytes`);
+    t.ok(frame.subarray(head.length).equals(payload), `${bytes} bytes`);
+    const halves = [payload.subarray(0, bytes >> 1), payload.subarray(bytes >> 1)];
+    const binary = frameMessages(WireFormats.websocketProtobuf, halves);
+    t.equal(binary[0], 0x82);
+    t.ok(binary.subarray(head.length).equals(payload), `${bytes} bytes in two messages`);
+  }
+});
+
 t.test('streams have lines, or messages that bring their length', async (t) => {
   t.equal(frameMessages(WireFormats.streamJson, messages).toString(), '{"a":1}\n{}\n{"b":"é"}\n');
   t.same(frameMessages(WireFormats.streamProtobuf, messages), Buffer.concat(messages));
