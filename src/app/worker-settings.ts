@@ -17,7 +17,6 @@ export function commandSettings(config: Config): CommandSettings {
     userIdHttpHeader: client.user_id_http_header.toLowerCase(),
     keptEmulatedHeaders: forwardedHeaderNames(config).emulated,
     channelLimit: client.channel_limit,
-    userConnectionLimit: client.user_connection_limit,
     historyMaxPublications: client.history_max_publication_limit,
     recoveryMaxPublications: client.recovery_max_publication_limit,
     expiredCloseDelayMs: client.expired_close_delay,
@@ -40,13 +39,15 @@ function personalChannelPrefix(
 
 export function connectionLimits(
   config: Config,
-): Pick<ConnectionShared, 'outboxLimits' | 'staleCloseDelayMs' | 'timing' | 'concurrency'> {
+): Pick<ConnectionShared, 'outboxLimits' | 'staleCloseDelayMs' | 'timing' | 'concurrency' | 'inboundBytes'> {
   const { client, outbox } = config;
+  const { bytes_per_second: perSecond } = client.rate_limit;
   return {
     outboxLimits: { maxBytes: client.queue_max_size, maxFrames: outbox.max_messages },
     staleCloseDelayMs: client.stale_close_delay,
     timing: { pingIntervalMs: client.ping_interval, pongTimeoutMs: client.pong_timeout },
     concurrency: Math.max(1, client.concurrency),
+    inboundBytes: perSecond > 0 ? { perSecond, burst: perSecond } : undefined,
   };
 }
 

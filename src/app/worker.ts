@@ -8,6 +8,7 @@ import { WorkerLink } from '../cluster/worker-link.ts';
 import { subjectOf } from '../commands/asking.ts';
 import type { CommandDeps } from '../commands/command-deps.ts';
 import { Control } from '../commands/control.ts';
+import { releaseSlot } from '../commands/subscribe.ts';
 import { CommandDispatcher } from '../commands/dispatcher.ts';
 import type { Config } from '../config/schema.ts';
 import type { ConnectionShared } from '../connection/connection.ts';
@@ -38,6 +39,7 @@ import { ConfigError, UnavailableError } from '../util/errors.ts';
 import { readVersion } from '../util/version.ts';
 import { createApplication } from './application.ts';
 import { channelSettings } from './channel-options.ts';
+import { commandLimits, userLimits } from './limits.ts';
 import { openTokenVerifier } from './token-verifier.ts';
 import { exposeFigures } from './worker-metrics.ts';
 import { admissionLimits, commandSettings, connectionLimits, logLevel } from './worker-settings.ts';
@@ -90,6 +92,9 @@ export async function runWorker(): Promise<void> {
     logger: log,
   });
   const { broker, presence, nodes } = engine;
+  const onCleanUpFailure = (error: unknown): void =>
+    log.debug({ err: error }, 'engine missed a leaving subscriber');
+  const limits = userLimits({ presence, random: Math.random, onReleaseFailure: onCleanUpFailure }, config);
   const hub = new Hub({
     broker,
     presence,
@@ -99,7 +104,9 @@ export async function runWorker(): Promise<void> {
     nowMs: () => clock.monotonicMs(),
     observeDelivery: (publishedAtWallMs) =>
       metrics.hot.deliveryLatency.observe((clock.wallMs() - publishedAtWallMs) / 1000),
-    onLeft: ({ connection, state }, { code, reason }) =>
+    onLeft: (subscription, { code, reason }) => {
+      const { connection, state } = subscription;
+      releaseSlot(limits.userSubscriptions, subscription);
       application.notify({
         kind: 'unsubscribe',
         timeMs: clock.wallMs(),
@@ -107,11 +114,12 @@ export async function runWorker(): Promise<void> {
         channel: state.channel,
         code,
         reason,
-      }),
+      });
+    },
     onDropped: (reason, publications) => {
       metrics.hot.dropped.cell(reason).value += publications;
     },
-    onCleanUpFailure: (error) => log.debug({ err: error }, 'engine missed a leaving subscriber'),
+    onCleanUpFailure,
   });
   await orFail(link, () => engine.connect());
   const probe = new EngineProbe({ broker, clock, node, roundTrips: metrics.hot.engineSeconds.of('probe') });
@@ -151,6 +159,8 @@ export async function runWorker(): Promise<void> {
     log,
     counters: metrics.hot,
     settings,
+    ...limits,
+    commandLimits: commandLimits({ hub, clock }, config),
     node,
     version: `holdfast ${version}`,
     random: Math.random,

@@ -11,6 +11,8 @@ import type { CloseCause } from '../protocol/close-causes.ts';
 import type { ReplyError } from '../protocol/reply-errors.ts';
 import type { Clock } from '../util/clock.ts';
 import type { DeadlineWheel } from '../util/deadline-wheel.ts';
+import type { CommandLimits } from './command-limits.ts';
+import type { UserSlots } from './user-slots.ts';
 
 export interface CommandSettings {
   /** Development only: no authentication, everything allowed. */
@@ -22,8 +24,6 @@ export interface CommandSettings {
   /** Lower-case names of the headers in a connect command that the application wants to see. */
   readonly keptEmulatedHeaders: readonly string[];
   readonly channelLimit: number;
-  /** Connections of one user on this worker; 0 for no limit. */
-  readonly userConnectionLimit: number;
   readonly historyMaxPublications: number;
   readonly recoveryMaxPublications: number;
   readonly expiredCloseDelayMs: number;
@@ -48,6 +48,11 @@ export interface CommandDeps {
   readonly log: Logger;
   readonly counters: Pick<HotCounters, 'commands' | 'recoveries' | 'closed' | 'slowConsumers'>;
   readonly settings: CommandSettings;
+  /** Undefined: no limits. */
+  readonly commandLimits: CommandLimits | undefined;
+  /** Undefined: users may have any number. */
+  readonly userConnections: UserSlots | undefined;
+  readonly userSubscriptions: UserSlots | undefined;
   /** Id of this process on the node bus. */
   readonly node: string;
   /** As told to clients. */

@@ -8,6 +8,7 @@ import { CloseCauses } from '../protocol/close-causes.ts';
 import type { ConnectRequest } from '../protocol/commands.ts';
 import type { ConnectResult, SubscribeResult } from '../protocol/replies.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
+import { UnavailableError } from '../util/errors.ts';
 import { answerOf, grantOf, subjectOf } from './asking.ts';
 import type { CommandDeps } from './command-deps.ts';
 import { connectionDeadlineMs, scheduleSubscriptionExpiry } from './expiry.ts';
@@ -56,18 +57,11 @@ export async function connect(
   session.expireAtWallMs = identity.expireAtWallMs;
   session.clientSideRefresh = identity.clientSideRefresh;
   session.tokenChannels = identity.tokenChannels;
+  if (!(await hasRoom(deps, connection))) throw new ConnectionEnded(CloseCauses.connectionLimit);
   const started = await startServerSide(deps, connection, request, identity.subs);
   if (connection.isClosed) {
     cancelAll(started);
     return;
-  }
-  const isFull =
-    settings.userConnectionLimit > 0 &&
-    identity.user !== '' &&
-    hub.connectionsOf(identity.user).size >= settings.userConnectionLimit;
-  if (isFull) {
-    cancelAll(started);
-    throw new ConnectionEnded(CloseCauses.connectionLimit);
   }
   hub.add(connection);
   connection.dispatch({
@@ -107,6 +101,20 @@ function keptHeaders(
 }
 
 const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
+
+/** Whether the user may have one more connection; the connection's end gives its place back. */
+async function hasRoom(deps: CommandDeps, connection: Connection): Promise<boolean> {
+  const { hub, userConnections } = deps;
+  const { user, client } = connection.session;
+  if (userConnections === undefined || user === '') return true;
+  try {
+    return await userConnections.claim(user, client, () => !connection.isClosed);
+  } catch (error) {
+    if (!(error instanceof UnavailableError)) throw error;
+    // Without the engine, what is here is all that is known.
+    return hub.connectionsOf(user).size < userConnections.limit;
+  }
+}
 
 async function identify(
   deps: CommandDeps,

@@ -23,6 +23,7 @@ export class CommandDispatcher implements ConnectionOwner {
   }
 
   onCommand(connection: Connection, command: Command): void | Promise<void> {
+    if (!this.#isAllowed(connection, command)) return;
     try {
       const done = this.#carryOut(connection, command);
       if (done === undefined) return this.#count(command, 'ok');
@@ -33,6 +34,17 @@ export class CommandDispatcher implements ConnectionOwner {
     } catch (error) {
       return this.#fail(connection, command, error);
     }
+  }
+
+  #isAllowed(connection: Connection, command: Command): boolean {
+    const permission = this.#deps.commandLimits?.permission(connection, command.kind) ?? 'yes';
+    if (permission === 'yes') return true;
+    const error =
+      permission === 'never'
+        ? new ConnectionEnded(CloseCauses.tooManyErrors)
+        : new CommandRefused(ReplyErrors.tooManyRequests);
+    this.#fail(connection, command, error);
+    return false;
   }
 
   onExpire(connection: Connection): void {
@@ -46,6 +58,7 @@ export class CommandDispatcher implements ConnectionOwner {
   onClosed(connection: Connection, cause: CloseCause): void {
     const { application, clock, hub, counters, log } = this.#deps;
     const { session, transport } = connection;
+    if (session.user !== '') this.#deps.userConnections?.release(session.user, session.client);
     if (hub.remove(connection)) {
       const { code, reason } = cause;
       application.notify({

@@ -1,6 +1,7 @@
 // The subscribe and unsubscribe commands (client protocol §5.2, §5.3, §11).
 import { InvalidTokenError, TokenExpiredError } from '../auth/token-errors.ts';
 import type { Connection } from '../connection/connection.ts';
+import type { Subscription } from '../connection/subscription.ts';
 import { isReplyError, type ResolvedChannel } from '../hub/namespaces.ts';
 import type { ChannelOptions } from '../protocol/channel-options.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
@@ -14,6 +15,7 @@ import { CommandRefused, ConnectionEnded } from './failure.ts';
 import { maySubscribe } from './permissions.ts';
 import { type Grant, PLAIN_GRANT, startSubscription } from './subscribing.ts';
 import { expiryOf } from './ttl.ts';
+import type { UserSlots } from './user-slots.ts';
 
 export async function subscribe(
   deps: CommandDeps,
@@ -30,9 +32,47 @@ export async function subscribe(
   if (request.type !== 0) throw new CommandRefused(ReplyErrors.permissionDenied);
   const grant = await decide(deps, connection, request, resolved);
   if (connection.isClosed) return;
+  const { userSubscriptions } = deps;
+  const { user, client } = connection.session;
+  if (userSubscriptions === undefined || user === '') {
+    await begin(deps, connection, id, request, resolved.options, grant);
+    return;
+  }
+  const key = slotKey(client, channel);
+  if (!(await userSubscriptions.claim(user, key, () => !connection.isClosed))) {
+    throw new CommandRefused(ReplyErrors.limitExceeded);
+  }
+  try {
+    if (!connection.isClosed) await begin(deps, connection, id, request, resolved.options, grant);
+  } finally {
+    // The place is held as long as there is a client-side subscription, whichever command made it.
+    if (connection.subscriptions.get(channel)?.state.serverSide ?? true) userSubscriptions.release(user, key);
+  }
+}
+
+/** A live subscription has ended: what it held of its user's limit is free again. */
+export function releaseSlot(userSubscriptions: UserSlots | undefined, subscription: Subscription): void {
+  const { connection, state } = subscription;
+  const { user, client } = connection.session;
+  if (user !== '' && !state.serverSide) userSubscriptions?.release(user, slotKey(client, state.channel));
+}
+
+function slotKey(client: string, channel: string): string {
+  return `${client} ${channel}`;
+}
+
+async function begin(
+  deps: CommandDeps,
+  connection: Connection,
+  id: number,
+  request: SubscribeRequest,
+  options: ChannelOptions,
+  grant: Grant,
+): Promise<void> {
+  const { channel } = request;
   // While the decision was awaited other subscriptions may have come (concurrency, server side).
   checkRoom(deps, connection, channel);
-  const started = await startSubscription(deps, connection, request, resolved.options, grant, false);
+  const started = await startSubscription(deps, connection, request, options, grant, false);
   if (started === undefined) {
     if (connection.isClosed) return;
     // The server has unsubscribed it meanwhile.

@@ -28,6 +28,12 @@ function* clientRules(client: Config['client']): Generator<RuleIssue> {
       message: `must be less than client.ping_interval (${formatDuration(client.ping_interval)})`,
     };
   }
+  for (const scope of ['connection', 'user'] as const) {
+    const names = client.rate_limit[scope].map(({ command: name }) => ({ name }));
+    for (const { path, message } of uniqueNames(names, ['client', 'rate_limit', scope])) {
+      yield { path: [...path.slice(0, -1), 'command'], message };
+    }
+  }
 }
 
 function* tokenRules(token: TokenConfig, path: readonly string[]): Generator<RuleIssue> {

@@ -18,6 +18,8 @@ export interface ConnectionState {
   readonly expireAtMs: number;
   /** Earliest deadline among the subscriptions. */
   readonly subscriptionAtMs: number;
+  /** The peer has sent too much: it is read again from then on. Infinity while it is read. */
+  readonly readAtMs: number;
 }
 
 export interface HeartbeatTiming {
@@ -39,6 +41,8 @@ export type ConnectionEvent =
   | { readonly type: 'refused' }
   | { readonly type: 'expiry'; readonly atMs: number }
   | { readonly type: 'subscription_deadline'; readonly atMs: number }
+  /** The peer has sent more than it may: nothing of it is read until then. */
+  | { readonly type: 'throttled'; readonly untilMs: number }
   /** The ping could not be sent: nothing is to be answered. */
   | { readonly type: 'ping_skipped' }
   | { readonly type: 'deadline'; readonly nowMs: number }
@@ -50,6 +54,7 @@ export type ConnectionEffect =
   | { readonly type: 'send_ping' }
   | { readonly type: 'expire' }
   | { readonly type: 'check_subscriptions' }
+  | { readonly type: 'read_again' }
   /** Clean up and tell the peer. */
   | { readonly type: 'close'; readonly cause: CloseCause }
   /** Clean up; the peer is gone already. */
@@ -68,11 +73,13 @@ export function openedState(staleAtMs: number): ConnectionState {
     pongByMs: Infinity,
     expireAtMs: Infinity,
     subscriptionAtMs: Infinity,
+    readAtMs: Infinity,
   };
 }
 
 export function nextDeadlineMs(state: ConnectionState): number {
-  return Math.min(state.staleAtMs, state.pingAtMs, state.pongByMs, state.expireAtMs, state.subscriptionAtMs);
+  const { staleAtMs, pingAtMs, pongByMs, expireAtMs, subscriptionAtMs, readAtMs } = state;
+  return Math.min(staleAtMs, pingAtMs, pongByMs, expireAtMs, subscriptionAtMs, readAtMs);
 }
 
 export function transition(
@@ -107,6 +114,11 @@ export function transition(
       return state.subscriptionAtMs === event.atMs
         ? [state, NONE]
         : [{ ...state, subscriptionAtMs: event.atMs }, NONE];
+    case 'throttled':
+      return [
+        { ...state, readAtMs: event.untilMs, pongByMs: pongDeadlineMs(state, event.untilMs, timing) },
+        NONE,
+      ];
     case 'ping_skipped':
       return [{ ...state, pongByMs: Infinity }, NONE];
     case 'deadline':
@@ -116,6 +128,12 @@ export function transition(
     case 'transport_closed':
       return [closed(state), [{ type: 'release', cause: CloseCauses.connectionClosed }]];
   }
+}
+
+/** A pong that is not read cannot be missed: its time begins when the peer is read again. */
+function pongDeadlineMs(state: ConnectionState, readAtMs: number, timing: HeartbeatTiming): number {
+  if (state.pongByMs === Infinity) return Infinity;
+  return Math.max(state.pongByMs, readAtMs + timing.pongTimeoutMs);
 }
 
 function onCommand(state: ConnectionState, kind: CommandKind): ConnectionTransition {
@@ -140,7 +158,10 @@ function onDeadline(state: ConnectionState, nowMs: number, timing: HeartbeatTimi
     next = {
       ...next,
       pingAtMs: nowMs + timing.pingIntervalMs,
-      pongByMs: timing.pongTimeoutMs === 0 ? Infinity : nowMs + timing.pongTimeoutMs,
+      pongByMs:
+        timing.pongTimeoutMs === 0
+          ? Infinity
+          : (state.readAtMs === Infinity ? nowMs : Math.max(nowMs, state.readAtMs)) + timing.pongTimeoutMs,
     };
   }
   if (nowMs >= state.expireAtMs) {
@@ -150,6 +171,10 @@ function onDeadline(state: ConnectionState, nowMs: number, timing: HeartbeatTimi
   if (nowMs >= state.subscriptionAtMs) {
     effects.push({ type: 'check_subscriptions' });
     next = { ...next, subscriptionAtMs: Infinity };
+  }
+  if (nowMs >= state.readAtMs) {
+    effects.push({ type: 'read_again' });
+    next = { ...next, readAtMs: Infinity };
   }
   return [next, effects];
 }
@@ -167,5 +192,6 @@ function closed(state: ConnectionState): ConnectionState {
     pongByMs: Infinity,
     expireAtMs: Infinity,
     subscriptionAtMs: Infinity,
+    readAtMs: Infinity,
   };
 }

@@ -8,6 +8,7 @@ import type { Codec, Push, Result } from '../protocol/replies.ts';
 import type { ReplyError } from '../protocol/reply-errors.ts';
 import type { Clock } from '../util/clock.ts';
 import type { DeadlineWheel, Timed } from '../util/deadline-wheel.ts';
+import { type BucketRate, charge, fullBucket } from '../util/token-bucket.ts';
 import {
   type ConnectionEffect,
   type ConnectionEvent,
@@ -42,6 +43,8 @@ export interface ConnectionShared {
   readonly outboxCounters: OutboxCounters;
   readonly staleCloseDelayMs: number;
   readonly timing: HeartbeatTiming;
+  /** Of each peer; undefined: no limit. */
+  readonly inboundBytes: BucketRate | undefined;
   /** Commands of one connection carried out at the same time, at least 1. */
   readonly concurrency: number;
   readonly codecs: Readonly<Record<'json' | 'protobuf', Codec>>;
@@ -133,6 +136,7 @@ export class Connection implements Timed, Flushable {
   onFrame(frame: Buffer): void {
     if (this.isClosed) return;
     this.session.signs.lastFrameWallMs = this.#shared.clock.wallMs();
+    if (this.#shared.inboundBytes !== undefined) this.#meter(frame.length, this.#shared.inboundBytes);
     let commands: readonly Command[];
     try {
       commands = this.codec.decode(frame);
@@ -215,6 +219,9 @@ export class Connection implements Timed, Flushable {
         return false;
       case 'check_subscriptions':
         this.#shared.owner.onSubscriptionDeadline(this);
+        return false;
+      case 'read_again':
+        this.#throttleReading();
         return false;
       case 'close':
         this.#sayLastWords(effect.cause);
@@ -311,9 +318,16 @@ export class Connection implements Timed, Flushable {
     });
   }
 
-  /** A peer that sends faster than its commands are carried out is read no further. */
+  #meter(bytes: number, rate: BucketRate): void {
+    const nowMs = this.#shared.clock.monotonicMs();
+    const bucket = (this.session.inboundBytes ??= fullBucket(rate, nowMs));
+    const waitMs = charge(bucket, rate, nowMs, bytes);
+    if (waitMs > 0) this.dispatch({ type: 'throttled', untilMs: this.#shared.wheel.nowMs + waitMs });
+  }
+
+  /** A peer that sends faster than its commands are carried out, or than it may, is read no further. */
   #throttleReading(): void {
-    const pause = this.#inbox !== undefined;
+    const pause = this.#inbox !== undefined || this.#state.readAtMs !== Infinity;
     if (pause === this.#readingPaused) return;
     this.#readingPaused = pause;
     if (pause) this.transport.pauseReading();

@@ -1,10 +1,12 @@
 // The part of a connection that is plain data: it can be written down here and taken up by another worker.
+import type { CommandKind } from '../protocol/commands.ts';
+import type { BucketState } from '../util/token-bucket.ts';
 import type { ConnectionState } from './connection-state.ts';
 import type { SubscriptionState } from './subscription.ts';
 import type { TransportKind } from './transport.ts';
 
 /** Raised whenever the shape below changes: a worker refuses what it does not know. */
-export const SESSION_SCHEMA = 2;
+export const SESSION_SCHEMA = 3;
 
 /** Who is at the other end and how it came; written once at connect, but for what a refresh may change. */
 export interface Session {
@@ -38,6 +40,22 @@ export interface Session {
   /** Connection token that came with the request instead of the connect command; empty for none, and once it was used. */
   offeredToken: string;
   readonly signs: SignsOfLife;
+  /** Undefined until a limit is looked at. */
+  rates: CommandRates | undefined;
+  /** What it may still send of `bytes_per_second`; undefined until it is looked at. */
+  inboundBytes: BucketState | undefined;
+}
+
+export type CommandBuckets = Partial<Record<CommandKind, BucketState>>;
+
+/** How far the limits on commands are used up. Times are milliseconds on the monotonic clock. */
+export interface CommandRates {
+  readonly ofConnection: CommandBuckets;
+  /** One object for all connections of the user on this worker. */
+  readonly ofUser: CommandBuckets;
+  refused: number;
+  /** Begin of the minute in which `refused` counts. */
+  refusedSinceMs: number;
 }
 
 /** What was last heard of the peer. */

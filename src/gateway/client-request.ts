@@ -58,6 +58,8 @@ export class SessionReader {
       emulatedHeaders: NO_HEADERS,
       offeredToken: offeredToken(request.headers, query, this.#options),
       signs: signsOfLife(connectedAtWallMs),
+      rates: undefined,
+      inboundBytes: undefined,
     };
   }
 }

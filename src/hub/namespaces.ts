@@ -38,7 +38,8 @@ export class Namespaces {
   /** Options and parts of a channel, or the reply error that its name earns. */
   resolve(channel: string): ResolvedChannel | ReplyError {
     const { maxLength, privatePrefix, namespaceBoundary, userBoundary, userSeparator } = this.#naming;
-    if (channel.length > maxLength) return ReplyErrors.badRequest;
+    // Names that begin with a control character are our own.
+    if (channel.length > maxLength || channel.charCodeAt(0) < 0x20) return ReplyErrors.badRequest;
     const isPrivate = privatePrefix !== '' && channel.startsWith(privatePrefix);
     const name = isPrivate ? channel.slice(privatePrefix.length) : channel;
     const boundary = namespaceBoundary === '' ? -1 : name.indexOf(namespaceBoundary);

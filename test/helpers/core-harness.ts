@@ -1,12 +1,14 @@
 // The core of a worker in this process: hub and commands on the embedded engine (over its real socket), with clients that
 // end in fake transports. Configured as a configuration file would.
 import { channelSettings } from '../../src/app/channel-options.ts';
+import { commandLimits, userLimits } from '../../src/app/limits.ts';
 import { tokenVerifierConfig } from '../../src/app/token-config.ts';
 import { commandSettings, connectionLimits } from '../../src/app/worker-settings.ts';
 import { signConnectionToken, signSubscriptionToken } from '../../src/auth/sign-token.ts';
 import { TokenVerifier } from '../../src/auth/token-verifier.ts';
 import type { CommandDeps } from '../../src/commands/command-deps.ts';
 import { CommandDispatcher } from '../../src/commands/dispatcher.ts';
+import { releaseSlot } from '../../src/commands/subscribe.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import { Connection, type ConnectionShared } from '../../src/connection/connection.ts';
 import { Flusher } from '../../src/connection/flusher.ts';
@@ -91,6 +93,14 @@ export class Core {
     });
     const { naming, withoutNamespace, namespaces } = channelSettings(config.channel);
     this.namespaces = new Namespaces(naming, withoutNamespace, namespaces);
+    const limits = userLimits(
+      {
+        presence: this.presence,
+        random: Math.random,
+        onReleaseFailure: (error) => this.cleanUpFailures.push(error),
+      },
+      config,
+    );
     this.commands = {
       hub: this.hub,
       broker: this.broker,
@@ -107,6 +117,8 @@ export class Core {
       }),
       counters: this.hot,
       settings: commandSettings(config),
+      ...limits,
+      commandLimits: commandLimits({ hub: this.hub, clock: this.clock }, config),
       node: 'node-1',
       version: 'holdfast test',
       random: () => 1,
@@ -204,7 +216,10 @@ function makeHub(core: Core, broker: Broker, presence: PresenceStore): Hub {
     counters: core.hot,
     nowMs: () => core.clock.monotonicMs(),
     observeDelivery: () => undefined,
-    onLeft: ({ state }: Subscription, { code }) => core.left.push({ channel: state.channel, code }),
+    onLeft: (subscription: Subscription, { code }) => {
+      releaseSlot(core.commands.userSubscriptions, subscription);
+      core.left.push({ channel: subscription.state.channel, code });
+    },
     onDropped: (reason, publications) => {
       core.hot.dropped.cell(reason).value += publications;
     },

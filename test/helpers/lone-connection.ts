@@ -50,6 +50,7 @@ export class LoneConnections {
       outboxCounters: { sums: this.sums, dropped: this.dropped },
       staleCloseDelayMs: 10_000,
       timing: { pingIntervalMs: 25_000, pongTimeoutMs: 8_000 },
+      inboundBytes: undefined,
       concurrency: 1,
       codecs: { json: jsonCodec, protobuf: protobufCodec },
       ...over,

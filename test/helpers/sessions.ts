@@ -21,6 +21,8 @@ export function session(over: Partial<Session> = {}): Session {
     headers: {},
     emulatedHeaders: {},
     signs: signsOfLife(0),
+    rates: undefined,
+    inboundBytes: undefined,
     offeredToken: '',
     ...over,
   };

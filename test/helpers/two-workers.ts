@@ -4,6 +4,7 @@ import { OfficialClient } from './centrifuge.ts';
 import { type Gateway, startGateway } from './gateway.ts';
 import type { Scope } from './scope.ts';
 import { isJson, type Json } from './server-frames.ts';
+import { waitFor } from './wait-for.ts';
 
 const SECRET = 'a secret of at least thirty-two bytes';
 
@@ -12,6 +13,8 @@ export interface TwoWorkers {
   /** A client for each, on different workers; they have the same user. */
   pair(user: string): Promise<readonly [OfficialClient, OfficialClient]>;
   client(user: string, expiresAtMs?: number): Promise<OfficialClient>;
+  /** One that tries to connect. */
+  refused(user: string): Promise<OfficialClient>;
   /** The result of an API call that must succeed. */
   call(method: string, params?: object): Promise<Json>;
 }
@@ -48,10 +51,12 @@ export async function twoWorkers(scope: Scope, config: Json = {}): Promise<TwoWo
     if (!isJson(result)) throw new Error(`${method}: ${JSON.stringify(answer)}`);
     return result;
   };
-  const client = async (user: string, expiresAtMs?: number): Promise<OfficialClient> => {
+  const make = async (user: string, expiresAtMs?: number): Promise<OfficialClient> => {
     const token = await signConnectionToken({ user, expiresAtMs }, SECRET);
-    return new OfficialClient(scope, gateway.wsUrl, { options: { token } }).connect();
+    return new OfficialClient(scope, gateway.wsUrl, { options: { token } });
   };
+  const client = async (user: string, expiresAtMs?: number): Promise<OfficialClient> =>
+    (await make(user, expiresAtMs)).connect();
   const nodeOf = async (of: OfficialClient): Promise<unknown> => {
     const { connections } = await call('connections', { client: idOf(of) });
     const details = isJson(connections) ? connections[idOf(of)] : undefined;
@@ -61,6 +66,11 @@ export async function twoWorkers(scope: Scope, config: Json = {}): Promise<TwoWo
     gateway,
     call,
     client,
+    refused: async (user) => {
+      const refused = await make(user);
+      refused.client.connect();
+      return refused;
+    },
     pair: async (user) => {
       const one = await client(user);
       // Workers take turns, but for what else may be connected.
@@ -68,6 +78,7 @@ export async function twoWorkers(scope: Scope, config: Json = {}): Promise<TwoWo
         const other = await client(user);
         if ((await nodeOf(other)) !== (await nodeOf(one))) return [one, other];
         other.client.disconnect();
+        await waitFor('the client to be gone', async () => (await nodeOf(other)) === undefined);
       }
       throw new Error('all clients come to the same worker');
     },

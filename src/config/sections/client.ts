@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { duration, flag, integer, section, text, texts } from '../fields.ts';
 import { clientProxy } from './proxy.ts';
+import { rateLimit } from './rate-limit.ts';
 import { subscriptionToken, token } from './token.ts';
 
 const personalChannel = section('Subscribe every user to a channel of their own, by the server.', {
@@ -59,7 +60,15 @@ export const client = section('Connections: who may connect, limits and times.',
   queue_max_size: integer('Bytes that may wait for one connection (close 3008).', 1_048_576, 1_024),
   concurrency: integer('Commands of one connection handled at a time. 0: one after the other.', 0, 0, 1_024),
   connection_limit: integer('Connections of this host (HTTP 503). 0: no limit.', 0),
-  user_connection_limit: integer('Connections of one user (close 3504). 0: no limit.', 0),
+  user_connection_limit: integer(
+    'Connections of one user over all workers and hosts (close 3504). 0: no limit.',
+    0,
+  ),
+  user_channel_limit: integer(
+    'Client-side subscriptions of one user over all its connections (error 106). 0: no limit.',
+    0,
+  ),
+  rate_limit: rateLimit,
   connection_rate_limit: integer('New connections a second on this host (HTTP 503). 0: no limit.', 0),
   presence_update_interval: duration('How often a presence entry is renewed.', '27s', 1_000),
   channel_position_check_delay: duration(

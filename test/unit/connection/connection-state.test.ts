@@ -19,6 +19,7 @@ const NEVER = {
   pongByMs: Infinity,
   expireAtMs: Infinity,
   subscriptionAtMs: Infinity,
+  readAtMs: Infinity,
 };
 
 /** A state as this phase is reached in practice: stale is watched until the client is live. */
@@ -96,6 +97,7 @@ const TABLE: Row[] = [
   ],
   ['expiry', { type: 'expiry', atMs: 7 }, ...unchanged],
   ['subscription deadline', { type: 'subscription_deadline', atMs: 7 }, ...unchanged],
+  ['throttled', { type: 'throttled', untilMs: 7 }, ...unchanged],
   ['ping skipped', { type: 'ping_skipped' }, ...unchanged],
   ['deadline, nothing due', { type: 'deadline', nowMs: 1 }, ...unchanged],
   [
@@ -192,6 +194,26 @@ t.test('ping and pong', async (t) => {
   t.equal(transition(pinged, { type: 'ping_skipped' }, TIMING)[0].pongByMs, Infinity);
   const unawaited = { pingIntervalMs: 25_000, pongTimeoutMs: 0 };
   t.equal(transition(live, { type: 'deadline', nowMs: 5_000 }, unawaited)[0].pongByMs, Infinity);
+});
+
+t.test('a peer that is not read for a while owes no pong meanwhile', async (t) => {
+  const live = inPhase('live');
+  const [pinged] = transition(live, { type: 'deadline', nowMs: 5_000 }, TIMING);
+  const [throttled] = transition(pinged, { type: 'throttled', untilMs: 20_000 }, TIMING);
+  t.equal(throttled.readAtMs, 20_000);
+  t.equal(throttled.pongByMs, 28_000);
+  t.equal(nextDeadlineMs(throttled), 20_000);
+  const [read, effects] = transition(throttled, { type: 'deadline', nowMs: 20_000 }, TIMING);
+  t.strictSame(effects, [{ type: 'read_again' }]);
+  t.equal(read.readAtMs, Infinity);
+  t.equal(read.pongByMs, 28_000);
+
+  const [first] = transition(live, { type: 'throttled', untilMs: 20_000 }, TIMING);
+  t.equal(first.pongByMs, Infinity, 'no pong is owed without a ping');
+  const [then] = transition(first, { type: 'deadline', nowMs: 5_000 }, TIMING);
+  t.equal(then.pongByMs, 28_000, 'a ping that is sent meanwhile');
+  const [short] = transition(pinged, { type: 'throttled', untilMs: 5_001 }, TIMING);
+  t.equal(short.pongByMs, 13_001);
 });
 
 t.test('deadlines that fall together are all met, once', async (t) => {

@@ -188,6 +188,52 @@ t.test('when the peer was heard last, and how far away it is', async (t) => {
   t.equal(native.session.signs.roundTripMs, measuredMs, 'an unasked pong measures nothing');
 });
 
+t.test('a peer that sends more than it may is read more slowly', async (t) => {
+  const all = new LoneConnections({ inboundBytes: { perSecond: 1000, burst: 1000 } });
+  const connection = all.live();
+  const transport = wire(connection);
+  const text = JSON.stringify({ id: 2, rpc: { data: 'x'.repeat(1500) } });
+  sendText(connection, text);
+  t.ok(transport.paused);
+  t.equal(all.commands.length, 2, 'what has come is carried out');
+  all.pass(400);
+  t.ok(transport.paused);
+  sendText(connection, text);
+  t.equal(all.commands.length, 3, 'also what was on its way');
+  all.pass(1400);
+  t.ok(transport.paused, 'and it counts');
+  all.pass(600);
+  t.notOk(transport.paused);
+  all.pass(10_000);
+  send(connection, { id: 4, rpc: {} });
+  t.notOk(transport.paused, 'a small one fits again');
+
+  const copy: unknown = deserialize(serialize(connection.snapshot()));
+  t.match(copy, { session: { inboundBytes: { tokens: Number, atMs: Number } } });
+});
+
+t.test('a pause for two reasons ends with the later one', async (t) => {
+  const all = new LoneConnections({ inboundBytes: { perSecond: 1000, burst: 1000 } });
+  const connection = all.live();
+  const transport = wire(connection);
+  const slow = deferred<void>();
+  all.handler = () => slow.promise;
+  send(connection, { id: 2, rpc: { data: 'x'.repeat(1500) } }, { id: 3, rpc: {} });
+  all.pass(5000);
+  t.ok(transport.paused, 'the budget is there, but a command waits');
+  slow.resolve();
+  await turn();
+  t.notOk(transport.paused);
+});
+
+t.test('without a limit nothing is counted', async (t) => {
+  const all = new LoneConnections();
+  const connection = all.live();
+  send(connection, { id: 2, rpc: { data: 'x'.repeat(1500) } });
+  t.equal(connection.session.inboundBytes, undefined);
+  t.notOk(wire(connection).paused);
+});
+
 t.test('behind unread bytes no ping is sent, as long as the peer reads', async (t) => {
   const all = new LoneConnections();
   const connection = all.live();

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { TokenBucket } from '../../../src/util/token-bucket.ts';
+import { charge, fullBucket, takeToken, TokenBucket } from '../../../src/util/token-bucket.ts';
 
 function takenAt(bucket: TokenBucket, nowMs: number, attempts: number): number {
   let taken = 0;
@@ -28,4 +28,24 @@ t.test('over any time it gives no more than burst and rate together', async (t) 
   for (let nowMs = 0; nowMs <= 10_000; nowMs += 13) taken += takenAt(bucket, nowMs, 2);
   t.ok(taken <= 7 * 10 + 3, `${taken} taken`);
   t.ok(taken >= 7 * 10, `${taken} taken`);
+});
+
+t.test('what has happened already may be charged beyond what is there', async (t) => {
+  const rate = { perSecond: 100, burst: 100 };
+  const bucket = fullBucket(rate, 0);
+  t.equal(charge(bucket, rate, 0, 100), 0);
+  t.equal(charge(bucket, rate, 0, 50), 500);
+  t.equal(charge(bucket, rate, 0, 50), 1000);
+  t.notOk(takeToken(bucket, rate, 900));
+  t.ok(takeToken(bucket, rate, 1010));
+});
+
+t.test('a state that was written down goes on elsewhere, also where the clock is behind', async (t) => {
+  const rate = { perSecond: 1, burst: 2 };
+  const bucket = fullBucket(rate, 5000);
+  t.ok(takeToken(bucket, rate, 5000));
+  const copy = structuredClone(bucket);
+  t.ok(takeToken(copy, rate, 1000));
+  t.notOk(takeToken(copy, rate, 1000));
+  t.ok(takeToken(copy, rate, 2000));
 });
