@@ -96,7 +96,12 @@ t.test('commands without a reply are refused, too', async (t) => {
   const messages: string[] = [];
   const core = await Core.start(t, {
     ...withRates({ connection: [{ command: 'send', rate: 2 }], max_refusals: 1 }),
-    application: { message: async (_subject, data) => void messages.push(data.toString()) },
+    application: {
+      message: async (_subject, data) => {
+        messages.push(data.toString());
+        return { kind: 'yes', answer: undefined };
+      },
+    },
   });
   const client = await core.user('u');
   client.send({ send: { data: 1 } }, { send: { data: 2 } }, { send: { data: 3 } });
