@@ -55,7 +55,12 @@ export interface Broker {
   removeHistory(channel: string): Promise<void>;
 }
 
-/** Called for subscribed channels, in the channel's order, never before `subscribe` was called for it. */
+/**
+ * Called for subscribed channels, never before `subscribe` was called for it. Publications with history come in the order
+ * of their offsets, the same everywhere. Everything else comes in the order of each publishing process, its publications
+ * with history included, and after whatever that process had seen before: publications without history of two processes
+ * at the same time may come in another order here than there. What a publish that was rejected left behind has no order.
+ */
 export interface BrokerListener {
   /**
    * `epoch` is empty in channels without history. `previous` is the publication before this one, when asked for with

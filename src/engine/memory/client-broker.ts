@@ -16,11 +16,10 @@ import type {
   PublishOptions,
   PublishResult,
 } from '../broker.ts';
-import { type ChannelEntry, ClientChannels, type Delivery } from './client-channels.ts';
+import { type ChannelEntry, ClientChannels } from './client-channels.ts';
 import type { ClientLink } from './client-link.ts';
 import { FrameReader } from '../frame-reader.ts';
 import type { FrameWriter } from '../frame-writer.ts';
-import type { Request } from './pending-requests.ts';
 import { readInfo, readPublication, writeDraft, writeInfo } from '../publication-codec.ts';
 import { FrameType, PublishFlag } from './wire.ts';
 import { WireError } from '../wire-error.ts';
@@ -62,46 +61,33 @@ export class ClientBroker implements Broker {
     const entry = this.channels.add(channel);
     entry.ready = this.#subscribe(entry, () => {
       // Perhaps the engine took it, only too late.
-      if (this.channels.remove(entry)) this.#post(FrameType.unsubscribe, (frame) => frame.string(channel));
+      if (this.channels.remove(entry)) this.#postUnsubscribe(channel);
     });
     return entry.ready;
   }
 
-  /** Without a link there is no interest that would have to end. */
   unsubscribe(channel: string): Promise<void> {
     const entry = this.channels.get(channel);
-    if (entry !== undefined && this.channels.remove(entry)) {
-      this.#post(FrameType.unsubscribe, (frame) => frame.string(channel));
-    }
+    if (entry !== undefined && this.channels.remove(entry)) this.#postUnsubscribe(channel);
     return Promise.resolve();
   }
 
   publish(channel: string, draft: PublicationDraft, options: PublishOptions): Promise<PublishResult> {
     if (options.historySize > 0 || (options.idempotencyKey ?? '') !== '') {
-      return this.#publish(channel, draft, options);
+      return this.#publishStored(channel, draft, options);
     }
     const entry = this.channels.get(channel);
     const time = this.#deps.clock.wallMs();
-    if (entry?.state === 'exclusive') {
+    const refusal = this.#obstacle(entry) ?? this.#postPlain(entry, channel, time, draft);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    if (entry !== undefined) {
       const { data, info, tags } = draft;
       const publication = { data, info, tags, offset: 0, time };
-      if (!this.channels.deliverLocally({ kind: 'publication', entry, publication }))
-        return Promise.reject(heldUp());
-      this.published += 1;
-      this.publishedLocally += 1;
-      return this.#taken;
+      this.channels.deliver({ kind: 'publication', entry, after: entry.sent, publication });
     }
-    const sent = this.#pass(FrameType.plain, entry, (frame) => {
-      writePlain(frame, channel, time, draft);
-    });
-    if (sent === undefined) {
-      this.published += 1;
-      return this.#taken;
-    }
-    return sent.then(() => {
-      this.published += 1;
-      return TAKEN;
-    });
+    this.published += 1;
+    if (entry?.state === 'exclusive') this.publishedLocally += 1;
+    return this.#taken;
   }
 
   publishJoin(channel: string, info: ClientInfo): Promise<void> {
@@ -147,6 +133,8 @@ export class ClientBroker implements Broker {
   }
 
   onFrame(frame: FrameReader): void {
+    // Others may have answered to what this worker published: it comes first here too.
+    this.channels.drain();
     switch (frame.type) {
       case FrameType.plain: {
         const channel = frame.string();
@@ -182,20 +170,10 @@ export class ClientBroker implements Broker {
 
   #share(channel: string, grant: number): void {
     const entry = this.channels.get(channel);
-    if (entry?.state === 'exclusive' && entry.grant === grant) this.#resend(this.channels.share(entry));
+    if (entry?.state === 'exclusive' && entry.grant === grant) entry.state = 'shared';
     // Also when it was given up before: the engine waits for this.
-    this.#post(FrameType.shared, (frame) => frame.string(channel).u32(grant));
-  }
-
-  /** What was held for the own listener takes the way of all others. */
-  #resend(deliveries: readonly Delivery[]): void {
-    for (const delivery of deliveries) {
-      const { channel } = delivery.entry;
-      this.#post(delivery.kind === 'publication' ? FrameType.plain : FrameType[delivery.kind], (frame) => {
-        if (delivery.kind !== 'publication') writeInfo(frame.string(channel), delivery.info);
-        else writePlain(frame, channel, delivery.publication.time, delivery.publication);
-      });
-    }
+    this.#link.begin(FrameType.shared).string(channel).u32(grant);
+    this.#link.end();
   }
 
   #isExpected(channel: string): boolean {
@@ -211,7 +189,7 @@ export class ClientBroker implements Broker {
     this.channels.publication(channel, readPublication(frame, offset, time), epoch, previous);
   }
 
-  /** Asks for exclusivity. What is published from now on is counted, so that it is known when nothing is on its way. */
+  /** Asks for exclusivity. */
   #offered(channel: string): void {
     const entry = this.channels.get(channel);
     if (entry?.state !== 'shared' || entry.asking) return;
@@ -242,81 +220,77 @@ export class ClientBroker implements Broker {
     });
   }
 
-  #publish(channel: string, draft: PublicationDraft, options: PublishOptions): Promise<PublishResult> {
+  /** Comes back to the own listener through the engine: counted, so that what follows can wait for it. */
+  #publishStored(channel: string, draft: PublicationDraft, options: PublishOptions): Promise<PublishResult> {
     const entry = this.channels.get(channel);
-    return this.#counted(FrameType.publish, entry, {
+    const landed = (): void => {
+      if (entry !== undefined) this.channels.landed(entry);
+    };
+    if (entry !== undefined) entry.sent += 1;
+    return this.#link.request(FrameType.publish, {
       write: (frame) => {
         writeOptions(frame.string(channel), options);
         writeDraft(frame, draft);
       },
       read: (frame) => {
+        const position = readPosition(frame);
+        const suppressed = SUPPRESSED[frame.u8()] ?? false;
+        landed();
         this.published += 1;
-        return { position: readPosition(frame), suppressed: SUPPRESSED[frame.u8()] ?? false };
+        return { position, suppressed };
+      },
+      failed: landed,
+      refused: () => {
+        if (entry !== undefined) entry.sent -= 1;
       },
     });
   }
 
   #publishPresence(kind: 'join' | 'leave', channel: string, info: ClientInfo): Promise<void> {
     const entry = this.channels.get(channel);
-    if (entry?.state === 'exclusive') {
-      const isTaken = this.channels.deliverLocally({ kind, entry, info });
-      return isTaken ? Promise.resolve() : Promise.reject(heldUp());
-    }
-    const write = (frame: FrameWriter): void => {
-      writeInfo(frame.string(channel), info);
-    };
-    return this.#pass(FrameType[kind], entry, write) ?? Promise.resolve();
+    const refusal = this.#obstacle(entry) ?? this.#postInfo(entry, kind, channel, info);
+    if (refusal !== undefined) return Promise.reject(refusal);
+    if (entry !== undefined) this.channels.deliver({ kind, entry, after: entry.sent, info });
+    return Promise.resolve();
   }
 
-  /** Sends what wants no answer, unless it has to be counted. Undefined: handed over, in order with all that follows. */
-  #pass(
-    type: number,
+  /** Why what wants no answer cannot be published now. */
+  #obstacle(entry: ChannelEntry | undefined): Error | undefined {
+    if (entry !== undefined && !this.channels.hasRoom(entry)) {
+      return new UnavailableError('too much waits for what is on its way through the engine');
+    }
+    return entry?.state === 'exclusive' ? undefined : this.#link.refusal();
+  }
+
+  /** For the other workers that are subscribed: the engine sends nothing back of it. */
+  #postPlain(
     entry: ChannelEntry | undefined,
-    write: (frame: FrameWriter) => void,
-  ): Promise<void> | undefined {
-    if (entry?.asking === true) {
-      return this.#counted(type, entry, { write, read: () => undefined });
-    }
-    const refusal = this.#link.refusal() ?? this.#post(type, write);
-    return refusal === undefined ? undefined : Promise.reject(refusal);
-  }
-
-  /** Sends a request of which the channel's entry knows that it is on its way. */
-  #counted<T>(type: number, entry: ChannelEntry | undefined, request: Request<T>): Promise<T> {
-    if (entry === undefined || !(entry.asking || entry.state === 'exclusive')) {
-      return this.#link.request(type, request);
-    }
-    // Nothing overtakes what is held.
-    this.#resend(entry.held.splice(0));
-    entry.inFlight += 1;
-    return this.#link.request(type, {
-      write: request.write,
-      read: (frame) => {
-        this.channels.landed(entry);
-        return request.read(frame);
-      },
-      failed: () => {
-        // It may still come back, and nothing may be delivered before it: the grant is not used any more. Without a link
-        // nothing comes back.
-        if (entry.state === 'exclusive' && this.#link.up) this.#resend(this.channels.share(entry));
-        this.channels.landed(entry);
-      },
-    });
-  }
-
-  #post(type: number, write: (frame: FrameWriter) => unknown): Error | undefined {
-    if (!this.#link.up) return undefined;
-    write(this.#link.begin(type));
+    channel: string,
+    time: number,
+    draft: PublicationDraft,
+  ): Error | undefined {
+    if (entry?.state === 'exclusive') return undefined;
+    writeDraft(this.#link.begin(FrameType.plain).string(channel).f64(time), draft);
     return this.#link.end();
   }
-}
 
-function heldUp(): UnavailableError {
-  return new UnavailableError('too much waits for what is on its way through the engine');
-}
+  #postInfo(
+    entry: ChannelEntry | undefined,
+    kind: 'join' | 'leave',
+    channel: string,
+    info: ClientInfo,
+  ): Error | undefined {
+    if (entry?.state === 'exclusive') return undefined;
+    writeInfo(this.#link.begin(FrameType[kind]).string(channel), info);
+    return this.#link.end();
+  }
 
-function writePlain(frame: FrameWriter, channel: string, time: number, draft: PublicationDraft): void {
-  writeDraft(frame.string(channel).f64(time), draft);
+  /** Without a link there is no interest that would have to end. */
+  #postUnsubscribe(channel: string): void {
+    if (!this.#link.up) return;
+    this.#link.begin(FrameType.unsubscribe).string(channel);
+    this.#link.end();
+  }
 }
 
 function writeOptions(frame: FrameWriter, options: PublishOptions): void {

@@ -1,11 +1,15 @@
-// The channels that a worker is subscribed to at the embedded engine, and how far it may deliver on its own.
+// The channels that a worker is subscribed to at the embedded engine, and what it delivers on its own.
 //
 //   subscribing ──► shared ──(offer, ask, grant)──► exclusive
 //        ▲             ▲                               │
 //        └─link broke──┴───────────(share)─────────────┘
 //
-// In an exclusive channel a publication without history goes to the listener of this process directly. While something of
-// this worker is still on its way through the engine it is held until that has come back, so that nothing overtakes.
+// What this worker publishes without history goes to the listener of this process directly, and to the engine only for
+// the other workers: not at all in an exclusive channel. What it publishes with history comes back from the engine, and
+// holds what follows it until then, so that nothing of this worker overtakes:
+//
+//   sent to the engine:   S1        S2              S: stored
+//   delivered here:            p         q          p is held until S1 has landed, q until S2 has; S1 lands before S2
 import type { BrokerListener } from '../broker.ts';
 import type { ClientInfo, Publication } from '../../protocol/publication.ts';
 import type { Logger } from '../../observe/logger.ts';
@@ -17,10 +21,11 @@ export interface ChannelEntry {
   /** Exclusivity has been asked for and not been answered. */
   asking: boolean;
   grant: number;
-  /** Own publications on their way through the engine, counted while asking or exclusive. */
-  inFlight: number;
-  /** For the local listener, as soon as nothing is in flight. */
-  held: Delivery[];
+  /** Own stored publications that were sent, and those of them that have come back or failed: the first ones. */
+  sent: number;
+  landed: number;
+  /** For the own listener when what was sent before has landed; oldest first. */
+  readonly held: Delivery[];
   /** Settles with the subscribe request. */
   ready: Promise<void>;
 }
@@ -28,9 +33,17 @@ export interface ChannelEntry {
 /** In one channel: as long as the engine takes for an answer, nobody publishes more than that. */
 const MAX_HELD = 10_000;
 
-export type Delivery =
-  | { readonly kind: 'publication'; readonly entry: ChannelEntry; readonly publication: Publication }
-  | { readonly kind: 'join' | 'leave'; readonly entry: ChannelEntry; readonly info: ClientInfo };
+interface DeliveryPlace {
+  readonly entry: ChannelEntry;
+  /** What the entry had sent when this was published. */
+  readonly after: number;
+}
+
+export type Delivery = DeliveryPlace &
+  (
+    | { readonly kind: 'publication'; readonly publication: Publication }
+    | { readonly kind: 'join' | 'leave'; readonly info: ClientInfo }
+  );
 
 export class ClientChannels {
   readonly #listener: BrokerListener;
@@ -41,7 +54,6 @@ export class ClientChannels {
   #draining = false;
   #drainLater: NodeJS.Immediate | undefined;
   delivered = 0;
-  deliveredLocally = 0;
 
   constructor(listener: BrokerListener, logger: Logger | undefined) {
     this.#listener = listener;
@@ -72,7 +84,8 @@ export class ClientChannels {
       state: 'subscribing',
       asking: false,
       grant: 0,
-      inFlight: 0,
+      sent: 0,
+      landed: 0,
       held: [],
       ready: Promise.resolve(),
     };
@@ -89,59 +102,53 @@ export class ClientChannels {
     return this.#entries.get(entry.channel) === entry;
   }
 
-  /** The link broke: nobody is exclusive and all have to subscribe again. */
+  /**
+   * The link broke: nobody is exclusive and all have to subscribe again. What was in flight has failed before, so that
+   * nothing is held any more.
+   */
   interrupted(): void {
-    for (const entry of this.#entries.values()) {
-      this.#release(entry);
-      entry.asking = false;
-      entry.inFlight = 0;
-    }
     this.drain();
     for (const entry of this.#entries.values()) entry.state = 'subscribing';
   }
 
-  /**
-   * Exclusivity ends here, at once. What was published before has been delivered when this returns, but for what is held:
-   * that is returned, to follow through the engine what is in flight.
-   */
-  share(entry: ChannelEntry): readonly Delivery[] {
-    entry.state = 'shared';
-    this.drain();
-    return entry.held.splice(0);
-  }
-
-  /** One of those in flight has come back. */
+  /** The oldest of those in flight has come back, or failed: then it may still come, and has lost its place. */
   landed(entry: ChannelEntry): void {
-    entry.inFlight -= 1;
-    if (entry.inFlight === 0 && entry.state === 'exclusive') this.#release(entry);
+    entry.landed += 1;
+    const { held, landed } = entry;
+    if (held.length === 0) return;
+    let due = 0;
+    for (const { after } of held) {
+      if (after > landed) break;
+      due += 1;
+    }
+    for (const delivery of held.splice(0, due)) this.#enqueue(delivery);
   }
 
-  /** For the own listener, at the end of this turn of the caller. False when too many wait. */
-  deliverLocally(delivery: Delivery): boolean {
-    const { inFlight, held } = delivery.entry;
-    if (inFlight === 0) this.#enqueue(delivery);
-    else if (held.length < MAX_HELD) held.push(delivery);
-    else return false;
-    return true;
+  /** False when so much is held that nothing more may be published into this channel. */
+  hasRoom({ held }: ChannelEntry): boolean {
+    return held.length < MAX_HELD;
   }
 
+  /** For the own listener, at the end of this turn of the caller or when it is due. */
+  deliver(delivery: Delivery): void {
+    const { landed, held } = delivery.entry;
+    if (delivery.after === landed) this.#enqueue(delivery);
+    else held.push(delivery);
+  }
+
+  /** Delivers what is due, now. */
   drain(): void {
-    if (this.#draining) return;
+    if (this.#local.length === 0 || this.#draining) return;
     this.#draining = true;
     const local = this.#local;
     this.#local = [];
     for (const delivery of local) {
       if (!this.has(delivery.entry)) continue;
-      this.deliveredLocally += 1;
       const { channel } = delivery.entry;
       if (delivery.kind === 'publication') this.publication(channel, delivery.publication, '');
       else this.presence(delivery.kind, channel, delivery.info);
     }
     this.#draining = false;
-  }
-
-  #release({ held }: ChannelEntry): void {
-    for (const delivery of held.splice(0)) this.#enqueue(delivery);
   }
 
   #enqueue(delivery: Delivery): void {

@@ -111,14 +111,9 @@ export class ClientLink {
   }
 
   /** Sends a request; rejects with UnavailableError within a second when no answer comes. */
-  async request<T>(type: number, request: Request<T>): Promise<T> {
+  request<T>(type: number, request: Request<T>): Promise<T> {
     const refusal = this.refusal();
-    if (refusal !== undefined) {
-      this.#refused += 1;
-      request.failed?.(refusal);
-      throw refusal;
-    }
-    return this.#request(type, request);
+    return refusal === undefined ? this.#request(type, request) : this.#refuse(request, refusal);
   }
 
   /** Starts a frame that wants no answer. The link must be up; `end` must follow at once. */
@@ -139,18 +134,19 @@ export class ClientLink {
   }
 
   #request<T>(type: number, request: Request<T>): Promise<T> {
+    const id = this.#pending.nextId();
+    request.write(this.#writer.begin(type, id), id);
+    const refusal = this.end();
+    if (refusal !== undefined) return this.#refuse(request, refusal);
     return new Promise((resolve, reject) => {
-      const id = this.#pending.nextId();
-      request.write(this.#writer.begin(type, id), id);
-      const refusal = this.end();
-      if (refusal === undefined) {
-        this.#pending.add(id, request, resolve, reject);
-        return;
-      }
-      this.#refused += 1;
-      request.failed?.(refusal);
-      reject(refusal);
+      this.#pending.add(id, request, resolve, reject);
     });
+  }
+
+  #refuse<T>(request: Request<T>, refusal: Error): Promise<T> {
+    this.#refused += 1;
+    (request.refused ?? request.failed)?.(refusal);
+    return Promise.reject(refusal);
   }
 
   #hello(socket: Socket): void {

@@ -1,11 +1,14 @@
-// Which link wants which channel, and who may deliver on its own.
+// Which link wants which channel, and who need not send what only its own worker wants.
+//
+// Publications with a place in a stream go to every link in one order. All others were delivered by the publishing worker
+// itself and go to the other links in the order of each publisher: links are FIFO, both ways, and what a worker publishes
+// after it has seen something reaches every other one after that.
 //
 // A channel whose only subscriber is the worker that publishes into it needs no trip through the engine: after a few
-// such publications the worker is offered exclusivity and may ask for it. Why every process still sees one order:
-// - A grant is an answer in the link's FIFO. What the worker published before it asked was processed and delivered before;
-//   what it published between asking and the answer, it waits for before it delivers anything locally.
-// - Another subscriber is admitted only when the holder has confirmed that it delivers nothing locally any more (or its
-//   link ended). Its later publications follow the confirmation in the FIFO and reach both.
+// such publications the worker is offered exclusivity and may ask for it. Why nobody misses anything:
+// - A grant is given to the only subscriber, and ends before another one is admitted.
+// - Another subscriber is admitted only when the holder has confirmed that it sends everything again (or its link ended).
+//   What it publishes later follows the confirmation in the FIFO and reaches both.
 // - Confirmations carry the number of the grant: a late one cannot end a newer grant.
 
 /** What the table needs of a link. */
@@ -26,7 +29,7 @@ interface Waiting<L> {
 interface ChannelInterest<L> {
   readonly channel: string;
   readonly links: L[];
-  /** Delivers on its own; then it is the only one of `links`. */
+  /** Sends nothing of its own here; then it is the only one of `links`. */
   holder: L | undefined;
   grant: number;
   /** When the holder was asked to share, if it was. */
@@ -83,13 +86,13 @@ export class InterestTable<L extends InterestedLink> {
     if (interest.links.length === 0) this.#channels.delete(channel);
   }
 
-  /** The holder confirms that it delivers nothing locally any more. */
+  /** The holder confirms that it sends everything from now on. */
   shared(link: L, channel: string, grant: number): void {
     const interest = this.#channels.get(channel);
     if (interest?.holder === link && interest.grant === grant) this.#release(interest);
   }
 
-  /** Who gets what this link publishes now. Empty when nobody is interested. */
+  /** Who is interested in what this link publishes now, perhaps itself. */
   publishing(link: L, channel: string): readonly L[] {
     const interest = this.#channels.get(channel);
     if (interest === undefined) return NOBODY;

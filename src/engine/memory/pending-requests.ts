@@ -20,6 +20,8 @@ export interface Request<T> {
   readonly part?: (frame: FrameReader) => void;
   /** Called once instead of `read`, also in order. */
   readonly failed?: (error: Error) => void;
+  /** Called instead of `failed` when it cannot even be sent, at once. Absent: `failed` is. */
+  readonly refused?: (error: Error) => void;
 }
 
 interface Pending {

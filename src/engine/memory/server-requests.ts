@@ -124,14 +124,14 @@ export class ServerRequests {
     link.answer(frame.id);
   }
 
-  /** Hands the frame as it came to all interested links, then answers if an answer is wanted. */
+  /** Hands the frame as it came to the other interested links: the worker that it came from has delivered it itself. */
   #forward(link: ServerLink, frame: FrameReader): void {
-    const { id, buffer, start } = frame;
     const links = this.#deps.interest.publishing(link, frame.string());
-    if (id !== 0) buffer.writeUInt32BE(0, start + ID_AT);
-    for (const interested of links) interested.forward(frame);
-    this.#deps.counters.delivered += links.length;
-    link.answer(id);
+    for (const interested of links) {
+      if (interested === link) continue;
+      interested.forward(frame);
+      this.#deps.counters.delivered += 1;
+    }
   }
 
   #publish(link: ServerLink, frame: FrameReader): void {
@@ -207,8 +207,6 @@ export class ServerRequests {
     link.answer(frame.id);
   }
 }
-
-const ID_AT = 5;
 
 function readOptions(frame: FrameReader, flags: number): StoreOptions {
   const historySize = frame.u32();

@@ -1,4 +1,5 @@
-// Exclusive channels: a worker alone with a channel delivers without the engine, and nobody can tell by the order.
+// Exclusive channels: a worker alone with a channel does not ask the engine, and nobody can tell by what comes and in which
+// order.
 import t from 'tap';
 import type { PublishOptions } from '../../../src/engine/broker.ts';
 import { waitFor } from '../../helpers/wait-for.ts';
@@ -35,8 +36,6 @@ t.test('a worker alone with a channel stops asking the engine', async (t) => {
   const a = await engine.client();
   await a.broker.subscribe('solo');
   await becomeExclusive(a, 'solo');
-  // What is on its way through the engine comes back first.
-  await waitFor('nothing on its way', () => a.engineClient.stats.pendingRequests === 0);
   const { published } = engine.server.stats;
   const { publishedLocally } = a.engineClient.stats;
   const before = a.events.of('solo').length;
@@ -114,7 +113,7 @@ t.test('a link that breaks ends exclusivity', async (t) => {
 });
 
 t.test(
-  'visitors under load from several publishers: one order, no gap from the first to the last',
+  'visitors under load from several publishers: the order of each, no gap from the first to the last',
   async (t) => {
     const engine = await startMemoryEngine(t);
     const home = await engine.client();
@@ -168,11 +167,19 @@ t.test(
     );
     t.ok(home.engineClient.stats.publishedLocally > 100, 'many went without the engine');
     t.ok(home.engineClient.stats.publishedLocally < count - 100, 'many went through it');
+    const disturbances = order.filter((text) => text.startsWith('s'));
+    t.same(
+      disturbances,
+      disturbances.map((_, index) => `s${String(index)}`),
+    );
     t.ok(visits.length > 5, `${String(visits.length)} visits`);
     for (const { texts, from, to } of visits) {
-      const [first] = texts;
-      const at = first === undefined ? -1 : order.indexOf(first);
-      t.same(texts, at === -1 ? [] : order.slice(at, at + texts.length), 'a piece of the one order');
+      for (const publisher of ['h', 's']) {
+        const seen = texts.filter((text) => text.startsWith(publisher));
+        const firstNumber = Number(seen[0]?.slice(1) ?? 0);
+        const expected = seen.map((_, index) => `${publisher}${String(firstNumber + index)}`);
+        t.same(seen, expected, 'a piece of what it published');
+      }
       for (let number = from; number <= to; number += 1) {
         if (!texts.includes(`h${String(number)}`)) t.fail(`h${String(number)} missed after subscribing`);
       }
