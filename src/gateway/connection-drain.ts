@@ -22,8 +22,9 @@ export class ConnectionDrain {
     this.#deps = deps;
   }
 
-  /** Closes evenly over `durationMs`. Called again, the new time counts. */
+  /** Closes evenly over `durationMs`. Called again, the new time counts; once done, nothing happens any more. */
   start(durationMs: number): void {
+    if (this.#isDone) return;
     this.#endsAtMs = this.#deps.nowMs() + durationMs;
     this.#timer ??= setInterval(() => this.#closeSlice(), SLICE_MS);
     this.#closeSlice();
@@ -42,7 +43,7 @@ export class ConnectionDrain {
       connection.close(connection.hasSpoken ? CloseCauses.shutdown : CloseCauses.goingAway);
     }
     onProgress(connections.size);
-    if (connections.size > 0 || this.#isDone) return;
+    if (connections.size > 0) return;
     this.#isDone = true;
     this.close();
     onDone();
