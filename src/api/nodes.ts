@@ -56,7 +56,7 @@ export function nodeMethods(deps: NodesDeps): ApiMethod[] {
       summary: 'Channels with subscribers. Every node looks through all of its channels.',
       params: z.object({
         pattern: text(
-          `Glob over channel names: \`*\` any run of characters, \`?\` any one, \`\\\\\` takes the next as it is. Empty: all.`,
+          `Glob over channel names: \`*\` any run of characters, \`?\` any one, \`\\\` takes the next as it is. Empty: all.`,
         ).refine((pattern) => pattern.length <= MAX_GLOB_LENGTH, `longer than ${MAX_GLOB_LENGTH} characters`),
         limit: count('Most channels in one reply, in the order of their names. 0: all, in no order.'),
         cursor,

@@ -110,3 +110,10 @@ function parsed(text: string): unknown {
     return undefined;
   }
 }
+
+/** All methods, for a look at their schemas: none of them can be called. */
+export function documentedMethods(): ReturnType<typeof apiMethods> {
+  const unused: unknown = { onInternalError: () => undefined };
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the methods hold, they use only when called
+  return apiMethods(unused as Parameters<typeof apiMethods>[0]);
+}
