@@ -34,7 +34,7 @@ import { isJson, type Json } from './server-frames.ts';
 import { session } from './sessions.ts';
 import { waitFor } from './wait-for.ts';
 
-export const SECRET = 'a secret of at least thirty-two bytes';
+const SECRET = 'a secret of at least thirty-two bytes';
 
 export interface CoreOptions {
   readonly client?: Json;
