@@ -57,13 +57,16 @@ async function serve(scope: Scope): Promise<{ core: Core; url: string }> {
   return { core, url: `ws://127.0.0.1:${portOf(server)}${PATH}` };
 }
 
+/** A payload as either encoding brings it. */
+function valueOf(data: unknown): unknown {
+  return data instanceof Uint8Array ? JSON.parse(Buffer.from(data).toString()) : data;
+}
+
 for (const protobuf of [false, true]) {
   t.test(`it connects, subscribes, publishes and recovers: ${protobuf ? 'Protobuf' : 'JSON'}`, async (t) => {
     const { core, url } = await serve(t);
     const token = await connectionToken('ann');
     const bytes = (text: string): unknown => (protobuf ? new TextEncoder().encode(text) : JSON.parse(text));
-    const text = (data: unknown): unknown =>
-      data instanceof Uint8Array ? JSON.parse(Buffer.from(data).toString()) : data;
     const official = await new OfficialClient(t, url, {
       protobuf,
       options: { token, minReconnectDelay: 1, maxReconnectDelay: 50 },
@@ -78,7 +81,7 @@ for (const protobuf of [false, true]) {
     await core.publish('stream:a', { n: 2 });
     await core.publish('stream:a', { n: 3 });
     await waitFor('what was missed', () => subscription.publications.length === 3);
-    t.strictSame(subscription.publications.map(text), [{ n: 1 }, { n: 2 }, { n: 3 }]);
+    t.strictSame(subscription.publications.map(valueOf), [{ n: 1 }, { n: 2 }, { n: 3 }]);
     const again = subscription.history.filter(({ kind }) => kind === 'subscribed').at(-1);
     t.match(again?.context, { wasRecovering: true, recovered: true });
   });
