@@ -65,12 +65,12 @@ function allow(
   const resolved = deps.namespaces.resolve(channel);
   if (isReplyError(resolved)) throw new CommandRefused(resolved);
   const { options } = resolved;
+  if (!isAvailable(options)) throw new CommandRefused(ReplyErrors.notAvailable);
   const actor = {
     user: connection.session.user,
     isSubscribed: connection.subscriptions.get(channel)?.live ?? false,
     insecure: deps.settings.insecure,
   };
   if (!may(options, actor)) throw new CommandRefused(ReplyErrors.permissionDenied);
-  if (!isAvailable(options)) throw new CommandRefused(ReplyErrors.notAvailable);
   return options;
 }
