@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../util/clock.ts';
 import { refuse, type Refusal } from './refusal.ts';
-import { parseRequestHead, type RequestHead } from './request-head.ts';
+import { parseRequestHead, type RequestHead, withoutUpgrade } from './request-head.ts';
 
 export interface HeadLimits {
   readonly maxHeadBytes: number;
@@ -17,7 +17,8 @@ export const defaultHeadLimits: HeadLimits = { maxHeadBytes: 16_384, timeoutMs: 
 
 interface HeadReaderDeps {
   readonly clock: Clock;
-  /** The socket is frozen by its next owner; `bytes` is all that was read from it, head and what came after. */
+  /** The socket is frozen by its next owner; `bytes` is all that was read from it, head (without an upgrade that nobody
+   * here can do) and what came after. */
   readonly onHead: (socket: Socket, head: RequestHead, bytes: Buffer) => void;
   readonly onRefused: (reason: string) => void;
 }
@@ -138,13 +139,20 @@ export class HeadReader {
       return;
     }
     if (end === -1) return;
-    const head = parseRequestHead(bytes.subarray(0, headBytes));
+    const headAsRead = bytes.subarray(0, headBytes);
+    const head = parseRequestHead(headAsRead);
     if (head === undefined) {
       this.#refuse(pending, NOT_HTTP);
       return;
     }
     this.#release(pending);
-    this.#deps.onHead(pending.socket, head, bytes);
+    const headToPass = head.upgrade ? headAsRead : withoutUpgrade(headAsRead);
+    const isAsRead = headToPass === headAsRead;
+    this.#deps.onHead(
+      pending.socket,
+      head,
+      isAsRead ? bytes : Buffer.concat([headToPass, bytes.subarray(headBytes)]),
+    );
   }
 
   forget(pending: PendingHead): void {

@@ -12,6 +12,8 @@ export interface RequestHead {
 
 const REQUEST_LINE = /^(?:\r\n)*([A-Z]+) (\S+) HTTP\/1\.[01]\r\n/;
 const UPGRADE = /\r\nupgrade:[ \t]*websocket[ \t]*\r\n/i;
+/** Every line of an Upgrade header, be it for whatever protocol. */
+const UPGRADE_LINES = /\r\nupgrade:[^\r\n]*(?=\r\n)/gi;
 const SID = /[?&]sid=([\w-]{20})/;
 
 /** `head` runs up to and including the empty line. Undefined when it is no HTTP/1 request. */
@@ -21,4 +23,14 @@ export function parseRequestHead(head: Buffer): RequestHead | undefined {
   if (line === null) return undefined;
   const [, method = '', target = ''] = line;
   return { method, target, upgrade: UPGRADE.test(text), sid: SID.exec(target)?.[1] };
+}
+
+/**
+ * The head without its Upgrade header. Whoever cannot switch to the protocol in question ignores the header (RFC 9110
+ * §7.8), such as the `h2c` that Java's HTTP client offers with its first request; Node would stop to read HTTP there.
+ */
+export function withoutUpgrade(head: Buffer): Buffer {
+  const text = head.toString('latin1');
+  const rest = text.replace(UPGRADE_LINES, '');
+  return rest.length === text.length ? head : Buffer.from(rest, 'latin1');
 }

@@ -1,8 +1,10 @@
 import t from 'tap';
-import { parseRequestHead } from '../../../src/cluster/request-head.ts';
+import { parseRequestHead, withoutUpgrade } from '../../../src/cluster/request-head.ts';
 
 const parse = (text: string): ReturnType<typeof parseRequestHead> =>
   parseRequestHead(Buffer.from(`${text}\r\n\r\n`, 'latin1'));
+
+const without = (text: string): string => withoutUpgrade(Buffer.from(text, 'latin1')).toString('latin1');
 
 t.test('says what is asked for', async (t) => {
   t.strictSame(parse('GET /healthz HTTP/1.1\r\nHost: x'), {
@@ -23,6 +25,16 @@ t.test('knows an upgrade by its header alone', async (t) => {
   t.equal(parse('GET / HTTP/1.1\r\nuPgRaDe: \t WebSocket \r\nConnection: Upgrade')?.upgrade, true);
   t.equal(parse('GET / HTTP/1.1\r\nUpgrade: h2c')?.upgrade, false);
   t.equal(parse('GET /upgrade:%20websocket HTTP/1.1\r\nX-Upgrade: websocket')?.upgrade, false);
+});
+
+t.test('leaves out an upgrade, and nothing else', async (t) => {
+  t.equal(without('GET / HTTP/1.1\r\nUpgrade: h2c\r\nHost: x\r\n\r\n'), 'GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  t.equal(
+    without('GET / HTTP/1.1\r\nA: \xe9\r\nuPGRADE:h2c\r\nupgrade: \r\n\r\n'),
+    'GET / HTTP/1.1\r\nA: \xe9\r\n\r\n',
+  );
+  const others = 'GET /?upgrade:h2c HTTP/1.1\r\nX-Upgrade: h2c\r\nUpgrade-Insecure-Requests: 1\r\n\r\n';
+  t.equal(without(others), others);
 });
 
 t.test('takes a sid from the query only', async (t) => {
