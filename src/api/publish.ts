@@ -83,6 +83,7 @@ async function publishInto(
     name,
     { data: checkedData(data, options.publicationDataFormat), tags: params.tags },
     {
+      acknowledged: true,
       historySize: params.skip_history ? 0 : options.historySize,
       historyTtlMs: options.historyTtlMs,
       historyMetaTtlMs: options.historyMetaTtlMs,

@@ -68,6 +68,7 @@ export class AppGateway implements Gateway {
         channel,
         { data: payload, tags: options.tags },
         {
+          acknowledged: true,
           historySize: options.skipHistory === true ? 0 : rules.historySize,
           historyTtlMs: rules.historyTtlMs,
           historyMetaTtlMs: rules.historyMetaTtlMs,

@@ -59,6 +59,11 @@ export function admissionLimits(config: Config, workers: number): AdmissionLimit
   };
 }
 
+/** Whether somebody would be told that a channel is occupied or vacated. */
+export function wantsOccupancy({ app, webhooks }: Config): boolean {
+  return app.module !== '' || webhooks.events.some((event) => event.startsWith('channel_'));
+}
+
 export function logLevel(config: Config): LogLevel {
   return config.log.level === 'none' ? 'silent' : config.log.level;
 }

@@ -42,7 +42,13 @@ import { channelSettings } from './channel-options.ts';
 import { commandLimits, userLimits } from './limits.ts';
 import { openTokenVerifier } from './token-verifier.ts';
 import { exposeFigures } from './worker-metrics.ts';
-import { admissionLimits, commandSettings, connectionLimits, logLevel } from './worker-settings.ts';
+import {
+  admissionLimits,
+  commandSettings,
+  connectionLimits,
+  logLevel,
+  wantsOccupancy,
+} from './worker-settings.ts';
 import { clientTransports } from './worker-transports.ts';
 
 const SURVEY_TIMEOUT_MS = 1000;
@@ -89,6 +95,14 @@ export async function runWorker(): Promise<void> {
     path: link.start.engineSocketPath,
     node,
     listener,
+    onOccupancy: wantsOccupancy(config)
+      ? (channel, isOccupied) => {
+          // Channels of our own, such as the engine probe's, begin with a control character.
+          if (channel < ' ') return;
+          const kind = isOccupied ? 'channel_occupied' : 'channel_vacated';
+          application.notify({ kind, timeMs: clock.wallMs(), channel });
+        }
+      : undefined,
     logger: log,
   });
   const { broker, presence, nodes } = engine;

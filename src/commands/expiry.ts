@@ -33,7 +33,8 @@ async function prolong(connection: Connection, deps: CommandDeps): Promise<void>
   const ask = deps.application.refresh;
   try {
     const answer = ask && (await answerOf(ask(subjectOf(connection))));
-    if (answer === undefined || answer.expired) throw new ConnectionEnded(CloseCauses.expired);
+    const isOver = answer !== undefined && isPast(answer.expireAtMs, deps);
+    if (answer === undefined || answer.expired || isOver) throw new ConnectionEnded(CloseCauses.expired);
     session.expireAtWallMs = expiryOf(answer.expireAtMs);
     session.connInfo = answer.info ?? session.connInfo;
     session.meta = answer.meta ?? session.meta;
@@ -82,7 +83,7 @@ async function prolongSubscription(
   try {
     const answer = await answerOf(ask({ subject: subjectOf(connection), channel: state.channel }));
     if (!subscription.live) return;
-    if (answer.expired) expireSubscription(subscription, deps);
+    if (answer.expired || isPast(answer.expireAtMs, deps)) expireSubscription(subscription, deps);
     else state.expireAtWallMs = expiryOf(answer.expireAtMs);
   } catch (error) {
     if (error instanceof ConnectionEnded) connection.close(error.close);
@@ -90,6 +91,11 @@ async function prolongSubscription(
       deps.log.warn({ client: connection.session.client, err: error }, 'subscription could not be refreshed');
   }
   scheduleSubscriptionExpiry(connection, deps);
+}
+
+/** An answer that ends in the past is none: asking again at once would not stop. */
+function isPast(expireAtMs: number, deps: CommandDeps): boolean {
+  return expireAtMs !== 0 && expireAtMs <= deps.clock.wallMs();
 }
 
 function expireSubscription(subscription: Subscription, deps: CommandDeps): void {

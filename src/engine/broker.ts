@@ -14,6 +14,11 @@ export interface PublishOptions {
   /** Above 0: dropped when not greater than the last one seen under the same `versionEpoch` (history channels only). */
   readonly version?: number | undefined;
   readonly versionEpoch?: string | undefined;
+  /**
+   * Resolve only when the engine has it, also without history. For publishers that take turns at several workers (the
+   * server API behind a load balancer): what they publish next is behind it for everybody.
+   */
+  readonly acknowledged?: boolean | undefined;
   /** Hand the previous publication of the stream to the listeners, as the base of a delta. */
   readonly delta?: boolean | undefined;
 }

@@ -440,6 +440,21 @@ function orderContract(t: Test, name: string, factory: EngineFactory): void {
     }
   });
 
+  t.test(`${name}: acknowledged publications of turns at two processes keep their order`, async (t) => {
+    const engine = await factory(t);
+    const clients = await Promise.all([engine.client(), engine.client(), engine.client()]);
+    await Promise.all(clients.map(({ broker }) => broker.subscribe('turns')));
+    const values = numbered('turn', 100);
+    for (const [index, value] of values.entries()) {
+      const client = clients[index % 2];
+      if (client !== undefined) await publish(client, 'turns', value, { ...PLAIN, acknowledged: true });
+    }
+    for (const { events } of clients) {
+      await events.until('turns', values.length);
+      t.same(events.texts('turns'), values);
+    }
+  });
+
   t.test(`${name}: nothing published after subscribe resolved is missed`, async (t) => {
     const engine = await factory(t);
     const [a, b] = [await engine.client(), await engine.client()];

@@ -1,7 +1,7 @@
 // The embedded engine for the contract suites and component tests: a server and clients in this process, over a real
 // socket, with a clock that can be set forward.
 import { join } from 'node:path';
-import { MemoryEngineClient } from '../../src/engine/memory/engine-client.ts';
+import { MemoryEngineClient, type MemoryEngineClientDeps } from '../../src/engine/memory/engine-client.ts';
 import { MemoryEngineServer, type MemoryEngineServerDeps } from '../../src/engine/memory/engine-server.ts';
 import { type Clock, systemClock } from '../../src/util/clock.ts';
 import type { Scope } from '../helpers/scope.ts';
@@ -29,7 +29,7 @@ export class MemoryEngine implements EngineUnderTest {
     scope.teardown(() => this.server.close());
   }
 
-  async client(options: { maxQueuedBytes?: number } = {}): Promise<MemoryEngineTestClient> {
+  async client(options: Partial<MemoryEngineClientDeps> = {}): Promise<MemoryEngineTestClient> {
     const events = new Recording();
     this.#nodes += 1;
     const client = new MemoryEngineClient({

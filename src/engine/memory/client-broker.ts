@@ -73,7 +73,7 @@ export class ClientBroker implements Broker {
   }
 
   publish(channel: string, draft: PublicationDraft, options: PublishOptions): Promise<PublishResult> {
-    if (options.historySize > 0 || (options.idempotencyKey ?? '') !== '') {
+    if (options.historySize > 0 || options.acknowledged === true || (options.idempotencyKey ?? '') !== '') {
       return this.#publishStored(channel, draft, options);
     }
     const entry = this.channels.get(channel);

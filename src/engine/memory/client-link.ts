@@ -22,6 +22,7 @@ export interface ClientLinkDeps {
   /** Of the engine's UNIX socket. */
   readonly path: string;
   readonly node: string;
+  readonly wantsOccupancy: boolean;
   readonly logger?: Logger | undefined;
   /** What may wait for an engine that does not read; beyond it requests fail. */
   readonly maxQueuedBytes?: number | undefined;
@@ -151,7 +152,11 @@ export class ClientLink {
 
   #hello(socket: Socket): void {
     this.#request(FrameType.hello, {
-      write: (frame) => frame.u8(WIRE_VERSION).string(this.#deps.node),
+      write: (frame) =>
+        frame
+          .u8(WIRE_VERSION)
+          .string(this.#deps.node)
+          .u8(this.#deps.wantsOccupancy ? 1 : 0),
       read: () => {
         this.#attempt = 0;
         this.#up = true;

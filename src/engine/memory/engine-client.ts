@@ -23,6 +23,11 @@ export interface MemoryEngineClientDeps {
   /** This process: unique per start. */
   readonly node: string;
   readonly listener: BrokerListener;
+  /**
+   * A channel got its first subscriber of the host, or lost the last. Every such change is told to one worker of the host;
+   * what this process subscribed to for its own purposes is among it.
+   */
+  readonly onOccupancy?: ((channel: string, isOccupied: boolean) => void) | undefined;
   readonly logger?: Logger | undefined;
   /** What may wait for an engine that does not read, 16 MiB by default; beyond it requests fail. */
   readonly maxQueuedBytes?: number | undefined;
@@ -70,6 +75,7 @@ export class MemoryEngineClient {
       random,
       path,
       node,
+      wantsOccupancy: deps.onOccupancy !== undefined,
       logger,
       maxQueuedBytes,
       onUp: () => {
@@ -181,6 +187,7 @@ export class MemoryEngineClient {
 
   #onFrame(frame: FrameReader): void {
     if (frame.type === FrameType.nodeMessage) this.#nodes.onMessage(frame);
+    else if (frame.type === FrameType.occupancy) this.#deps.onOccupancy?.(frame.string(), frame.u8() !== 0);
     else if (frame.type === FrameType.surveyAnswer) this.#nodes.onSurveyAnswer(frame);
     else this.#broker.onFrame(frame);
   }

@@ -45,7 +45,9 @@ export interface MemoryEngineServerStats extends Readonly<ServerCounters> {
 export class MemoryEngineServer {
   readonly #deps: MemoryEngineServerDeps;
   readonly #store: MemoryStore;
-  readonly #interest = new InterestTable<ServerLink>();
+  readonly #interest = new InterestTable<ServerLink>((channel, isOccupied, link) =>
+    this.#tellOccupancy(channel, isOccupied, link),
+  );
   readonly #presence = new PresenceRegistry<ServerLink>();
   readonly #nodes = new NodeRegistry();
   readonly #counters: ServerCounters = { published: 0, delivered: 0, suppressed: 0, requests: 0 };
@@ -171,6 +173,13 @@ export class MemoryEngineServer {
     this.#nodes.drop(link);
     this.#presence.drop(link);
     this.#interest.drop(link);
+  }
+
+  /** To the worker whose subscriber it was or, when that is gone, to any other: one is enough. */
+  #tellOccupancy(channel: string, isOccupied: boolean, link: ServerLink): void {
+    const isThere = this.#links.has(link) && link.wantsOccupancy;
+    const told = isThere ? link : [...this.#links].find(({ wantsOccupancy }) => wantsOccupancy);
+    told?.occupancy(channel, isOccupied);
   }
 
   #sweep(): void {

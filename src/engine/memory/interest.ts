@@ -42,10 +42,18 @@ interface ChannelInterest<L> {
 /** Publications of a sole subscriber that go by before it is offered exclusivity. */
 const OFFER_AFTER = 3;
 
+/** Told when the first link wants a channel, and when the last one no longer does. */
+export type OccupancyObserver<L> = (channel: string, isOccupied: boolean, link: L) => void;
+
 export class InterestTable<L extends InterestedLink> {
   readonly #channels = new Map<string, ChannelInterest<L>>();
   readonly #sharing = new Set<ChannelInterest<L>>();
+  readonly #onOccupancy: OccupancyObserver<L>;
   #grants = 0;
+
+  constructor(onOccupancy: OccupancyObserver<L> = () => undefined) {
+    this.#onOccupancy = onOccupancy;
+  }
 
   get channels(): number {
     return this.#channels.size;
@@ -64,6 +72,7 @@ export class InterestTable<L extends InterestedLink> {
     if (!interest.links.includes(link)) {
       interest.links.push(link);
       interest.alone = 0;
+      if (interest.links.length === 1) this.#onOccupancy(channel, true, link);
     }
     if (wantsExclusive && interest.links.length === 1) {
       interest.holder = link;
@@ -83,7 +92,9 @@ export class InterestTable<L extends InterestedLink> {
       interest.alone = 0;
     }
     if (interest.holder === link) this.#release(interest);
-    if (interest.links.length === 0) this.#channels.delete(channel);
+    if (interest.links.length > 0) return;
+    this.#channels.delete(channel);
+    this.#onOccupancy(channel, false, link);
   }
 
   /** The holder confirms that it sends everything from now on. */

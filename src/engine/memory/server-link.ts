@@ -23,6 +23,7 @@ export interface ServerLinkDeps {
 
 export class ServerLink implements InterestedLink {
   readonly channels = new Set<string>();
+  wantsOccupancy = false;
   /** Empty until the worker has said hello. */
   node = '';
   readonly #deps: ServerLinkDeps;
@@ -91,6 +92,14 @@ export class ServerLink implements InterestedLink {
 
   subscribed(requestId: number, grant: number): void {
     this.begin(FrameType.answer, requestId).u32(grant);
+    this.end();
+  }
+
+  /** This link is the one to tell the application. */
+  occupancy(channel: string, isOccupied: boolean): void {
+    this.begin(FrameType.occupancy, 0)
+      .string(channel)
+      .u8(isOccupied ? 1 : 0);
     this.end();
   }
 

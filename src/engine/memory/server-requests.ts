@@ -120,6 +120,7 @@ export class ServerRequests {
     }
     const node = frame.string();
     if (node === '' || link.node !== '') throw new WireError('hello without a node or twice');
+    link.wantsOccupancy = frame.u8() !== 0;
     this.#deps.nodes.register(node, link);
     link.answer(frame.id);
   }

@@ -10,7 +10,7 @@ export const WIRE_VERSION = 2;
 export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
 
 export const FrameType = {
-  /** worker → engine: version, node id. The first frame of every link. */
+  /** worker → engine: version, node id, whether it wants to be told of occupancy. The first frame of every link. */
   hello: 1,
   /** engine → worker: what the request of this id resolves to. */
   answer: 2,
@@ -54,6 +54,8 @@ export const FrameType = {
   surveyAnswer: 25,
   /** engine → worker: a message or a survey question of another node. */
   nodeMessage: 26,
+  /** engine → worker: channel, 1: got its first subscriber of the host, 0: lost the last. To one worker of those that want it. */
+  occupancy: 27,
 } as const;
 
 /** Bytes before the body of a frame: length, type, id. */
