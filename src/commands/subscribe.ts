@@ -28,8 +28,8 @@ export async function subscribe(
   const resolved = deps.namespaces.resolve(channel);
   if (isReplyError(resolved)) throw new CommandRefused(resolved);
   checkRoom(deps, connection, channel);
-  // No namespace has another type than stream (§11, step 3).
-  if (request.type !== 0) throw new CommandRefused(ReplyErrors.permissionDenied);
+  // Map and shared-poll subscriptions are not offered.
+  if (request.type !== 0) throw new CommandRefused(ReplyErrors.notAvailable);
   const grant = await decide(deps, connection, request, resolved);
   if (connection.isClosed) return;
   const { userSubscriptions } = deps;
@@ -113,9 +113,11 @@ async function decide(
   const { options } = resolved;
   if (request.token !== '') return byToken(deps, connection, request, options);
   if (resolved.isPrivate && !insecure) throw new CommandRefused(ReplyErrors.permissionDenied);
-  if (resolved.users !== undefined && !insecure) {
-    const isListed = options.allowUserLimitedChannels && user !== '' && resolved.users.includes(user);
-    if (!isListed) throw new CommandRefused(ReplyErrors.permissionDenied);
+  // Where user-limited channels are not allowed, the boundary is a character like any other.
+  if (resolved.users !== undefined && options.allowUserLimitedChannels && !insecure) {
+    if (user === '' || !resolved.users.includes(user)) {
+      throw new CommandRefused(ReplyErrors.permissionDenied);
+    }
     return PLAIN_GRANT;
   }
   const ask = deps.application.subscribe(options.subscribeProxy);

@@ -20,6 +20,8 @@ export interface ConnectionState {
   readonly subscriptionAtMs: number;
   /** The peer has sent too much: it is read again from then on. Infinity while it is read. */
   readonly readAtMs: number;
+  /** The peer is not read while its commands wait: a pong may lie unread. */
+  readonly isPaused: boolean;
 }
 
 export interface HeartbeatTiming {
@@ -43,6 +45,8 @@ export type ConnectionEvent =
   | { readonly type: 'subscription_deadline'; readonly atMs: number }
   /** The peer has sent more than it may: nothing of it is read until then. */
   | { readonly type: 'throttled'; readonly untilMs: number }
+  /** Reading stops, or goes on, for the sake of commands that wait. */
+  | { readonly type: 'paused'; readonly isPaused: boolean; readonly nowMs: number }
   /** The ping could not be sent: nothing is to be answered. */
   | { readonly type: 'ping_skipped' }
   | { readonly type: 'deadline'; readonly nowMs: number }
@@ -74,6 +78,7 @@ export function openedState(staleAtMs: number): ConnectionState {
     expireAtMs: Infinity,
     subscriptionAtMs: Infinity,
     readAtMs: Infinity,
+    isPaused: false,
   };
 }
 
@@ -119,6 +124,11 @@ export function transition(
         { ...state, readAtMs: event.untilMs, pongByMs: pongDeadlineMs(state, event.untilMs, timing) },
         NONE,
       ];
+    case 'paused':
+      return [
+        { ...state, isPaused: event.isPaused, pongByMs: pongDeadlineMs(state, event.nowMs, timing) },
+        NONE,
+      ];
     case 'ping_skipped':
       return [{ ...state, pongByMs: Infinity }, NONE];
     case 'deadline':
@@ -150,10 +160,14 @@ function onCommand(state: ConnectionState, kind: CommandKind): ConnectionTransit
 
 function onDeadline(state: ConnectionState, nowMs: number, timing: HeartbeatTiming): ConnectionTransition {
   if (nowMs >= state.staleAtMs) return close(state, CloseCauses.stale);
-  if (nowMs >= state.pongByMs) return close(state, CloseCauses.noPong);
-  let next = state;
+  const isPongDue = nowMs >= state.pongByMs;
+  if (isPongDue && !state.isPaused) return close(state, CloseCauses.noPong);
+  let next = isPongDue ? { ...state, pongByMs: nowMs + timing.pongTimeoutMs } : state;
   const effects: ConnectionEffect[] = [];
-  if (nowMs >= state.pingAtMs) {
+  if (nowMs >= state.pingAtMs && state.pongByMs !== Infinity) {
+    // One is on its way already, perhaps unread by us; two pings would make two pongs.
+    next = { ...next, pingAtMs: nowMs + timing.pingIntervalMs };
+  } else if (nowMs >= state.pingAtMs) {
     effects.push({ type: 'send_ping' });
     next = {
       ...next,

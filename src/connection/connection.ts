@@ -50,6 +50,9 @@ export interface ConnectionShared {
   readonly codecs: Readonly<Record<'json' | 'protobuf', Codec>>;
 }
 
+/** Commands that may wait before the peer is read no further; the few of a usual first frame are no reason to. */
+const MAX_WAITING_COMMANDS = 32;
+
 export class Connection implements Timed, Flushable {
   deadlineMs = Infinity;
   wheelSlot = -1;
@@ -327,9 +330,12 @@ export class Connection implements Timed, Flushable {
 
   /** A peer that sends faster than its commands are carried out, or than it may, is read no further. */
   #throttleReading(): void {
-    const pause = this.#inbox !== undefined || this.#state.readAtMs !== Infinity;
+    const waiting = this.#inbox?.length ?? 0;
+    const isBehind = this.#readingPaused ? waiting > 0 : waiting > MAX_WAITING_COMMANDS;
+    const pause = isBehind || this.#state.readAtMs !== Infinity;
     if (pause === this.#readingPaused) return;
     this.#readingPaused = pause;
+    this.dispatch({ type: 'paused', isPaused: pause, nowMs: this.#shared.wheel.nowMs });
     if (pause) this.transport.pauseReading();
     else this.transport.resumeReading();
   }

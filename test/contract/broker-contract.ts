@@ -470,7 +470,7 @@ function orderContract(t: Test, name: string, factory: EngineFactory): void {
     const engine = await factory(t);
     const [publisher, visitor] = [await engine.client(), await engine.client()];
     await publisher.broker.subscribe('room');
-    const count = 600;
+    const count = 3000;
     const sent = { count: 0 };
     const publishing = (async () => {
       while (sent.count < count) {

@@ -59,7 +59,7 @@ t.test('who may subscribe to what', async (t) => {
     ['users:a#bob', 103, 103],
     ['users:a#', 103, 103],
     ['users:a', 'ok', 103],
-    ['#ann', 103, 103],
+    ['#ann', 'ok', 103],
     ['nobody:news', 102, 102],
     ['odd:UPPER', 107, 107],
     ['x'.repeat(20), 'ok', 103],
@@ -75,7 +75,7 @@ t.test('who may subscribe to what', async (t) => {
 
 t.test('insecure mode allows it all', async (t) => {
   const { nobody } = await people(t, { client: { insecure: true } });
-  for (const channel of ['none:news', '$news', 'users:a#bob', '#ann']) {
+  for (const channel of ['none:news', '$news', 'users:a#bob']) {
     t.equal(await nobody.outcome('subscribe', { channel }), 'ok', channel);
   }
 });
@@ -84,7 +84,7 @@ t.test('what is refused whoever asks', async (t) => {
   const { core, ann } = await people(t);
   await ann.subscribe('news');
   t.equal(await ann.outcome('subscribe', { channel: 'news' }), 105);
-  t.equal(await ann.outcome('subscribe', { channel: 'map', type: 1 }), 103);
+  t.equal(await ann.outcome('subscribe', { channel: 'map', type: 1 }), 108);
   for (const channel of ['a', 'b', 'c']) await ann.subscribe(channel);
   t.equal(await ann.outcome('subscribe', { channel: 'd' }), 106);
   await ann.result('unsubscribe', { channel: 'a' });

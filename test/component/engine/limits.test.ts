@@ -38,7 +38,7 @@ function frames(write: (writer: FrameWriter) => void): Buffer {
 }
 
 const hello = (writer: FrameWriter, version: number = WIRE_VERSION, node = 'raw-node-0123456789'): number =>
-  writer.begin(FrameType.hello, 1).u8(version).string(node).end();
+  writer.begin(FrameType.hello, 1).u8(version).string(node).u8(0).end();
 
 t.test('bad frames end their own link and no other', async (t) => {
   const engine = await startMemoryEngine(t);

@@ -20,6 +20,7 @@ const NEVER = {
   expireAtMs: Infinity,
   subscriptionAtMs: Infinity,
   readAtMs: Infinity,
+  isPaused: false,
 };
 
 /** A state as this phase is reached in practice: stale is watched until the client is live. */
@@ -230,4 +231,21 @@ t.test('expiry and subscription deadlines are laid anew', async (t) => {
   t.equal(expiring.expireAtMs, 44);
   const [both] = transition(expiring, { type: 'subscription_deadline', atMs: 33 }, TIMING);
   t.equal(nextDeadlineMs(both), 33);
+});
+
+t.test('while the peer is not read, an unread pong is not held against it', async (t) => {
+  const waiting = inPhase('live', { pongByMs: 8_000 });
+  const [paused] = transition(waiting, { type: 'paused', isPaused: true, nowMs: 1_000 }, TIMING);
+  const [later, effects] = transition(paused, { type: 'deadline', nowMs: 60_000 }, TIMING);
+  t.equal(later.phase, 'live');
+  t.same(
+    effects.filter(({ type }) => type === 'send_ping'),
+    [],
+    'a second ping would make a second pong',
+  );
+  const [resumed] = transition(later, { type: 'paused', isPaused: false, nowMs: 61_000 }, TIMING);
+  t.equal(resumed.pongByMs, 61_000 + TIMING.pongTimeoutMs, 'from now on it has the whole time');
+  const [closed, last] = transition(resumed, { type: 'deadline', nowMs: resumed.pongByMs }, TIMING);
+  t.equal(closed.phase, 'closed');
+  t.same(last, [{ type: 'close', cause: CloseCauses.noPong }]);
 });
