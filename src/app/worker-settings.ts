@@ -23,6 +23,7 @@ export function commandSettings(config: Config): CommandSettings {
     expiredSubCloseDelayMs: client.expired_sub_close_delay,
     includeServerTime: client.connect_include_server_time,
     pingIntervalMs: client.ping_interval,
+    singleConnection: client.subscribe_to_user_personal_channel.single_connection,
     personalChannelPrefix: personalChannelPrefix(client.subscribe_to_user_personal_channel, channel),
     unidirectionalCause: (error) => unidirectionalCause(error, codes.enabled ? codes.transforms : undefined),
   };

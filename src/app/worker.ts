@@ -23,6 +23,7 @@ import { createHttpServers, type RouteGroup } from '../gateway/http-server.ts';
 import { metricsRoute } from '../gateway/metrics-route.ts';
 import { EmulatedSessions } from '../gateway/emulated-sessions.ts';
 import { OpenConnections } from '../gateway/open-connections.ts';
+import { ControlKinds, type DisconnectControl } from '../hub/control-messages.ts';
 import { Orders } from '../hub/control-orders.ts';
 import { Surveys } from '../hub/control-surveys.ts';
 import { Hub } from '../hub/hub.ts';
@@ -31,6 +32,7 @@ import { PositionChecker } from '../hub/position-checker.ts';
 import { createLogger } from '../observe/logger.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { ProcessReadings } from '../observe/process-readings.ts';
+import { CloseCauses } from '../protocol/close-causes.ts';
 import { jsonCodec } from '../protocol/json-codec.ts';
 import { protobufCodec } from '../protocol/protobuf-codec.ts';
 import { systemClock } from '../util/clock.ts';
@@ -175,6 +177,11 @@ export async function runWorker(): Promise<void> {
     settings,
     ...limits,
     commandLimits: commandLimits({ hub, clock }, config),
+    endOtherConnections: (user, client) => {
+      const { code, reason } = CloseCauses.connectionLimit;
+      const order: DisconnectControl = { target: { user }, whitelist: [client], code, reason, perSecond: 0 };
+      return nodes.broadcast(ControlKinds.disconnect, order);
+    },
     node,
     version: `holdfast ${version}`,
     random: Math.random,

@@ -32,6 +32,8 @@ export interface CommandSettings {
   readonly pingIntervalMs: number;
   /** What a user's personal channel is called before the user id; undefined when switched off. */
   readonly personalChannelPrefix: string | undefined;
+  /** A new connection of a user ends the others, found by the presence of the personal channel. */
+  readonly singleConnection: boolean;
   /** How a connect command that failed ends a unidirectional connection. */
   readonly unidirectionalCause: (error: ReplyError) => CloseCause;
 }
@@ -53,6 +55,8 @@ export interface CommandDeps {
   /** Undefined: users may have any number. */
   readonly userConnections: UserSlots | undefined;
   readonly userSubscriptions: UserSlots | undefined;
+  /** Ends connections of a user on all nodes, but this one. */
+  readonly endOtherConnections: (user: string, client: string) => Promise<void>;
   /** Id of this process on the node bus. */
   readonly node: string;
   /** As told to clients. */

@@ -88,6 +88,20 @@ export async function connect(
   else connection.reply(id, { kind: 'connect', result });
   for (const { joined } of started.values()) joined.start();
   scheduleSubscriptionExpiry(connection, deps);
+  if (settings.singleConnection) await endOthers(deps, connection);
+}
+
+/** Single-connection mode (§11): the newest one of a user stays. What cannot be looked up now ends nobody. */
+async function endOthers(deps: CommandDeps, connection: Connection): Promise<void> {
+  const { user, client } = connection.session;
+  const channel = (deps.settings.personalChannelPrefix ?? '') + user;
+  if (user === '' || !connection.subscriptions.has(channel)) return;
+  try {
+    const { clients } = await deps.presence.stats(channel);
+    if (clients > 1) await deps.endOtherConnections(user, client);
+  } catch (error) {
+    deps.log.warn({ client, err: error }, 'other connections of the user could not be ended');
+  }
 }
 
 /** What nobody will ask for is not kept. */

@@ -119,6 +119,7 @@ export class Core {
       settings: commandSettings(config),
       ...limits,
       commandLimits: commandLimits({ hub: this.hub, clock: this.clock }, config),
+      endOtherConnections: () => Promise.resolve(),
       node: 'node-1',
       version: 'holdfast test',
       random: () => 1,
