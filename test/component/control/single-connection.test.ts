@@ -3,15 +3,15 @@ import t from 'tap';
 import { twoWorkers } from '../../helpers/two-workers.ts';
 
 t.test('a new connection ends the others of its user, on every worker', async (t) => {
-  const { client } = await twoWorkers(t, {
+  const host = await twoWorkers(t, {
     client: { subscribe_to_user_personal_channel: { enabled: true, single_connection: true } },
   });
-  const bystander = await client('bob');
-  const first = await client('ann');
-  const second = await client('ann');
+  const bystander = await host.client('bob');
+  const first = await host.client('ann');
+  const second = await host.client('ann');
   const ended = await first.next('disconnected');
   t.match(ended, { code: 3504 });
-  const third = await client('ann');
+  const third = await host.client('ann');
   t.match(await second.next('disconnected'), { code: 3504 });
   t.equal(third.client.state, 'connected');
   t.equal(bystander.client.state, 'connected');
