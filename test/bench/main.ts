@@ -8,17 +8,30 @@ import { Progress } from './report/progress.ts';
 import { writeResults } from './report/write.ts';
 import { connect } from './scenarios/connect.ts';
 import { burst, channels, fanout, mixed } from './scenarios/deliveries.ts';
+import { httpPublish } from './scenarios/http-publish.ts';
 import { idle } from './scenarios/idle.ts';
+import { recovery } from './scenarios/recovery.ts';
 import { Runner } from './scenarios/runner.ts';
 import type { Sample, Scenario } from './scenarios/scenario.ts';
+import { tokens } from './scenarios/tokens.ts';
 import { holdfastIsBuilt } from './servers/subjects.ts';
 
-const SCENARIOS: readonly Scenario[] = [fanout, burst, channels, mixed, idle, connect];
+const SCENARIOS: readonly Scenario[] = [
+  fanout,
+  burst,
+  channels,
+  mixed,
+  idle,
+  connect,
+  recovery,
+  httpPublish,
+  tokens,
+];
 
 const HELP = `usage: npm run bench -- [scenario...] [options]
 
 scenarios (default: all)
-${SCENARIOS.map((scenario) => `  ${scenario.name.padEnd(10)} ${scenario.title}`).join('\n')}
+${SCENARIOS.map((scenario) => `  ${scenario.name.padEnd(12)} ${scenario.title}`).join('\n')}
 
 options
   --smoke            everything tiny, one round, nothing written: only proves that no message is lost

@@ -74,9 +74,12 @@ export function holdfastIsBuilt(): boolean {
   return existsSync(HOLDFAST_PROGRAM);
 }
 
+/** Opens the HTTP API of Holdfast to the benchmark. */
+export const API_KEY = 'key-of-the-benchmark';
+
 /** The compiled program with the embedded engine; anonymous clients may subscribe and publish everywhere. */
-export const holdfast = (workers: number): Subject => {
-  const name = workers === 1 ? 'holdfast' : `holdfast ×${workers}`;
+export const holdfast = (workers: number, variant?: 'with history'): Subject => {
+  const name = ['holdfast', workers > 1 && `×${workers}`, variant].filter(Boolean).join(' ');
   return {
     name,
     dialect: 'holdfast',
@@ -85,7 +88,7 @@ export const holdfast = (workers: number): Subject => {
       const port = await freePort();
       const folder = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
       const file = join(folder, 'config.json');
-      writeFileSync(file, JSON.stringify(config(port, workers, folder)));
+      writeFileSync(file, JSON.stringify(config(port, workers, folder, variant !== undefined)));
       const server = new RunningServer(
         name,
         [...nodeArgs, HOLDFAST_PROGRAM, 'serve', '--config', file],
@@ -98,10 +101,11 @@ export const holdfast = (workers: number): Subject => {
   };
 };
 
-function config(port: number, workers: number, folder: string): unknown {
+function config(port: number, workers: number, folder: string, history: boolean): unknown {
   return {
     workers,
     http_server: { address: '127.0.0.1', port },
+    http_api: { key: API_KEY },
     client: { allow_anonymous_connect_without_token: true },
     channel: {
       without_namespace: {
@@ -109,6 +113,7 @@ function config(port: number, workers: number, folder: string): unknown {
         allow_subscribe_for_anonymous: true,
         allow_publish_for_client: true,
         allow_publish_for_anonymous: true,
+        ...(history ? { history_size: 200, history_ttl: '10m', force_recovery: true } : {}),
       },
     },
     control: { socket: join(folder, 'control.sock') },
