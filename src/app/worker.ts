@@ -89,7 +89,7 @@ export async function runWorker(): Promise<void> {
       inbound.onPublication(channel, publication, epoch, previous),
     onJoin: (channel, info) => inbound.onJoin(channel, info),
     onLeave: (channel, info) => inbound.onLeave(channel, info),
-    onInterruption: () => inbound.onInterruption(),
+    onInterruption: (channel) => inbound.onInterruption(channel),
   };
   const engine = new MemoryEngineClient({
     clock,

@@ -74,6 +74,9 @@ export interface BrokerListener {
   onPublication(channel: string, publication: Publication, epoch: string, previous?: Publication): void;
   onJoin(channel: string, info: ClientInfo): void;
   onLeave(channel: string, info: ClientInfo): void;
-  /** Deliveries may have been lost in every channel (the link to the engine broke): positions must be compared. */
-  onInterruption(): void;
+  /**
+   * Deliveries may have been lost, in this channel or, without one, in every channel (the link to the engine broke): positions
+   * must be compared.
+   */
+  onInterruption(channel?: string): void;
 }

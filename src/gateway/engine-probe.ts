@@ -61,7 +61,7 @@ export class EngineProbe implements HealthCheck {
       },
       onJoin: (channel, info) => next.onJoin(channel, info),
       onLeave: (channel, info) => next.onLeave(channel, info),
-      onInterruption: () => next.onInterruption(),
+      onInterruption: (channel) => next.onInterruption(channel),
     };
   }
 

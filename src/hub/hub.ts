@@ -51,7 +51,7 @@ export class Hub implements BrokerListener {
   readonly #bySession = new Map<string, Connection>();
   readonly #channels = new Map<string, HubChannel>();
   #subscriptions = 0;
-  #onInterruption: () => void = () => undefined;
+  #onInterruption: (channel?: HubChannel) => void = () => undefined;
 
   constructor(deps: HubDeps) {
     this.#deps = deps;
@@ -111,8 +111,8 @@ export class Hub implements BrokerListener {
     return this.#channels.get(name);
   }
 
-  /** What to do when deliveries may have been lost in every channel. */
-  onInterrupted(listener: () => void): void {
+  /** What to do when deliveries may have been lost, in this channel or in every one. */
+  onInterrupted(listener: (channel?: HubChannel) => void): void {
     this.#onInterruption = listener;
   }
 
@@ -224,8 +224,13 @@ export class Hub implements BrokerListener {
     this.#deliver(channel, { kind: 'leave', info });
   }
 
-  onInterruption(): void {
-    this.#onInterruption();
+  onInterruption(name?: string): void {
+    if (name === undefined) {
+      this.#onInterruption();
+      return;
+    }
+    const channel = this.#channels.get(name);
+    if (channel !== undefined) this.#onInterruption(channel);
   }
 
   #deliver(name: string, event: ChannelEvent): void {

@@ -25,6 +25,8 @@ export class PositionChecker {
   /** Next check per channel; a channel enters when it is first seen with positioned members. */
   readonly #dueMs = new Map<HubChannel, number>();
   readonly #suspects = new Map<HubChannel, { readonly top: StreamPosition; readonly byMs: number }>();
+  /** To be compared as soon as may be. */
+  readonly #urgent = new Set<HubChannel>();
   #reads = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -34,7 +36,10 @@ export class PositionChecker {
 
   start(): void {
     this.#timer ??= setInterval(() => this.sweep(), SWEEP_MS);
-    this.#deps.hub.onInterrupted(() => this.checkAll());
+    this.#deps.hub.onInterrupted((channel) => {
+      if (channel === undefined) this.checkAll();
+      else this.check(channel);
+    });
   }
 
   close(): void {
@@ -45,9 +50,15 @@ export class PositionChecker {
   /** Compares every channel as soon as may be. */
   checkAll(): void {
     for (const channel of this.#deps.hub.channels()) {
-      if (channel.positionedMembers > 0) this.#dueMs.set(channel, 0);
+      if (channel.positionedMembers > 0) this.#urgent.add(channel);
     }
-    this.sweep();
+    this.#compareUrgent();
+  }
+
+  check(channel: HubChannel): void {
+    if (channel.positionedMembers === 0) return;
+    this.#urgent.add(channel);
+    this.#compareUrgent();
   }
 
   sweep(): void {
@@ -58,11 +69,11 @@ export class PositionChecker {
     for (const channel of this.#dueMs.keys()) {
       if (channel.positionedMembers === 0) this.#dueMs.delete(channel);
     }
+    this.#compareUrgent();
     for (const channel of this.#deps.hub.channels()) {
       if (channel.positionedMembers === 0) continue;
       const dueMs = this.#dueMs.get(channel) ?? nowMs + this.#deps.checkDelayMs;
-      const quietUntilMs = dueMs === 0 ? 0 : channel.lastPublicationMs + this.#deps.checkDelayMs;
-      if (nowMs < Math.max(dueMs, quietUntilMs)) {
+      if (nowMs < Math.max(dueMs, channel.lastPublicationMs + this.#deps.checkDelayMs)) {
         this.#dueMs.set(channel, dueMs);
       } else if (this.#reads < MAX_READS) {
         this.#dueMs.set(channel, nowMs + this.#deps.checkDelayMs);
@@ -74,19 +85,32 @@ export class PositionChecker {
   async #compare(channel: HubChannel): Promise<void> {
     const { broker, historyMetaTtlMs } = this.#deps;
     this.#reads += 1;
+    let top: StreamPosition;
     try {
-      const { top } = await broker.history(channel.name, {
+      ({ top } = await broker.history(channel.name, {
         limit: 0,
         reverse: false,
         historyMetaTtlMs: historyMetaTtlMs(channel.name),
-      });
-      if (!isBehind(channel, top)) return;
-      this.#suspects.set(channel, { top, byMs: this.#deps.nowMs() + GRACE_MS });
+      }));
     } catch {
-      // The engine is away; when it is back the interruption is announced, and all are compared.
-      this.#dueMs.set(channel, 0);
+      // The engine is away: the next sweep tries again.
+      this.#urgent.add(channel);
+      return;
     } finally {
       this.#reads -= 1;
+    }
+    if (isBehind(channel, top)) {
+      this.#suspects.set(channel, { top, byMs: this.#deps.nowMs() + GRACE_MS });
+    }
+    this.#compareUrgent();
+  }
+
+  /** Each answer makes room for the next read. */
+  #compareUrgent(): void {
+    for (const channel of this.#urgent) {
+      if (this.#reads >= MAX_READS) return;
+      this.#urgent.delete(channel);
+      if (channel.positionedMembers > 0) void this.#compare(channel);
     }
   }
 

@@ -55,8 +55,8 @@ export class Recording implements BrokerListener {
     this.all.push({ kind: 'leave', channel, text: info.client, info });
   }
 
-  onInterruption(): void {
-    this.all.push({ kind: 'interruption', channel: '', text: '' });
+  onInterruption(channel = ''): void {
+    this.all.push({ kind: 'interruption', channel, text: '' });
   }
 
   of(channel: string): readonly RecordedEvent[] {

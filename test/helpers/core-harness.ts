@@ -152,7 +152,7 @@ export class Core {
       onPublication: (...args) => late.listener?.onPublication(...args),
       onJoin: (...args) => late.listener?.onJoin(...args),
       onLeave: (...args) => late.listener?.onLeave(...args),
-      onInterruption: () => late.listener?.onInterruption(),
+      onInterruption: (channel) => late.listener?.onInterruption(channel),
     });
     const core = new Core(options, engine, engineClient, makeHub);
     late.listener = options.intercept?.(core.hub) ?? core.hub;

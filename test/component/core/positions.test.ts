@@ -35,7 +35,7 @@ class Thief {
     },
     onJoin: (...args) => hub.onJoin(...args),
     onLeave: (...args) => hub.onLeave(...args),
-    onInterruption: () => hub.onInterruption(),
+    onInterruption: (channel) => hub.onInterruption(channel),
   });
 }
 

@@ -1,0 +1,48 @@
+// A channel that this worker is subscribed to.
+//
+//                      ┌──────────── gap ────────────┐
+//   subscribing ──► live ──(subscription lost)──► lost ──(back)──► repairing ──► live
+//
+// While lost or repairing, what comes is held, so that nothing overtakes what is read from the stream.
+import type { StreamPosition } from '../../protocol/publication.ts';
+import type { ChannelMessage, Origin } from './messages.ts';
+import type { SeenStream } from './stream-step.ts';
+
+/** Nodes whose numbers are remembered; nodes come and go with every deploy. */
+const MAX_ORIGINS = 1024;
+
+export class ChannelEntry implements SeenStream {
+  readonly channel: string;
+  /** `subscribing`: what comes belongs to an earlier subscription and is dropped. */
+  state: 'subscribing' | 'live' | 'lost' | 'repairing' = 'subscribing';
+  /** Settles with the subscribe request. */
+  ready: Promise<void> = Promise.resolve();
+  position: StreamPosition | undefined;
+  began = 0;
+  /** Counts repairs: one that was overtaken by another has nothing to say. */
+  repairs = 0;
+  repaired = 0;
+  held: ChannelMessage[] = [];
+  heldBytes = 0;
+  /** Of this node's own messages, the last one that was delivered here without Redis. */
+  deliveredLocally = 0;
+  readonly #origins = new Map<string, number>();
+
+  constructor(channel: string) {
+    this.channel = channel;
+  }
+
+  get isLive(): boolean {
+    return this.state === 'live';
+  }
+
+  /** How many messages of this origin are missing before this one. */
+  missingBefore({ node, number }: Origin): number {
+    if (number === 0) return 0;
+    const last = this.#origins.get(node);
+    if (last === undefined && this.#origins.size >= MAX_ORIGINS) this.#origins.clear();
+    this.#origins.set(node, number);
+    // Who begins anew with 1 has forgotten that it sent here before.
+    return last === undefined || number <= last ? 0 : number - last - 1;
+  }
+}

@@ -1,0 +1,263 @@
+// A worker's client of the Redis engine: broker, presence and node bus over one Redis or several.
+import { randomBytes } from 'node:crypto';
+import type { Logger } from '../../observe/logger.ts';
+import type { Random } from '../../util/backoff.ts';
+import type { Clock } from '../../util/clock.ts';
+import { UnavailableError } from '../../util/errors.ts';
+import type { Broker, BrokerListener } from '../broker.ts';
+import type { NodeBus } from '../node-bus.ts';
+import type { PresenceStore } from '../presence-store.ts';
+import type { ChannelCounters } from './channels.ts';
+import { Keys, NODES_TAG, type PubSubName } from './keys.ts';
+import { Lease } from './lease.ts';
+import { reasonOf } from './link.ts';
+import { RedisBroker } from './redis-broker.ts';
+import type { NodeHealth, RedisContext } from './redis-node.ts';
+import { RedisNodeBus } from './redis-node-bus.ts';
+import { RedisPresence } from './redis-presence.ts';
+import { loadScripts } from './scripts.ts';
+import type { RedisSettings, RedisTarget } from './settings.ts';
+import type { Shard, ShardListener } from './shard.ts';
+import { ShardRing } from './shard-ring.ts';
+import { SingleShard } from './single-shard.ts';
+
+const DEFAULT_CONNECT_TIMEOUT_MS = 5000;
+const DEFAULT_MAX_QUEUED_BYTES = 16 * 1024 * 1024;
+/** How long a Redis that does not answer may hold up the end of its worker. */
+const RELEASE_TIMEOUT_MS = 500;
+
+export interface RedisEngineClientDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly settings: RedisSettings;
+  /** This process: unique per start. */
+  readonly node: string;
+  readonly listener: BrokerListener;
+  readonly logger?: Logger | undefined;
+  /** What may wait for a Redis that does not answer, per connection, 16 MiB by default; beyond it calls fail. */
+  readonly maxQueuedBytes?: number | undefined;
+}
+
+export interface RedisEngineClientStats extends ChannelCounters {
+  readonly up: boolean;
+  readonly published: number;
+  readonly channels: number;
+  readonly presenceEntries: number;
+  readonly pendingCalls: number;
+  readonly failedCalls: number;
+  /** Waiting for Redis. */
+  readonly queuedBytes: number;
+  /** Held back until what is missing before them has been read. */
+  readonly heldBytes: number;
+  /** Times that connections were made anew because nothing came back. */
+  readonly resets: number;
+}
+
+interface ShardState {
+  readonly lease: Lease;
+  /** Presence under the present owner is complete. */
+  isTold: boolean;
+  isTelling: boolean;
+}
+
+export class RedisEngineClient {
+  readonly #deps: RedisEngineClientDeps;
+  readonly #broker: RedisBroker;
+  readonly #presence: RedisPresence;
+  readonly #nodes: RedisNodeBus;
+  readonly #ring: ShardRing;
+  readonly #shards = new Map<Shard, ShardState>();
+  #onFirstUp: (() => void) | undefined;
+  #closed: Promise<void> | undefined;
+
+  constructor(deps: RedisEngineClientDeps) {
+    this.#deps = deps;
+    const { clock, random, settings, node, listener, logger } = deps;
+    const keys = new Keys(settings.prefix);
+    const scripts = loadScripts();
+    const maxQueuedBytes = deps.maxQueuedBytes ?? DEFAULT_MAX_QUEUED_BYTES;
+    const context = { clock, random, logger, settings, scripts, keys, node, maxQueuedBytes };
+    const shardListener: ShardListener = {
+      onMessage: (name, message) => this.#onMessage(name, message),
+      onLost: (name) => this.#forChannel(keys, name, (channel) => this.#broker.channels.lost(channel)),
+      onBack: (name) => this.#forChannel(keys, name, (channel) => this.#broker.channels.back(channel)),
+      onUp: (shard) => this.#onUp(shard),
+    };
+    this.#ring = new ShardRing(settings.targets.map((target) => createShard(context, target, shardListener)));
+    const shardOf = (channel: string): Shard => this.#ring.of(channel);
+    this.#broker = new RedisBroker({ clock, node, keys, scripts, listener, logger, newEpoch, shardOf });
+    this.#presence = new RedisPresence({
+      keys,
+      scripts,
+      shardOf,
+      ownerAt: (shard) => this.#state(shard).lease.owner,
+    });
+    this.#nodes = new RedisNodeBus({ node, keys, ring: this.#ring, logger });
+    const { presenceTtlMs } = settings;
+    for (const shard of this.#ring.shards) {
+      const lease = new Lease({
+        clock,
+        random,
+        keys,
+        scripts,
+        shard,
+        node,
+        logger,
+        presenceTtlMs,
+        onHeld: () => void this.#tell(shard),
+        onNewOwner: () => {
+          this.#state(shard).isTold = false;
+        },
+        sweep: (owner) => this.#presence.sweep(shard, owner),
+      });
+      this.#shards.set(shard, { lease, isTold: true, isTelling: false });
+    }
+  }
+
+  get broker(): Broker {
+    return this.#broker;
+  }
+  get presence(): PresenceStore {
+    return this.#presence;
+  }
+  get nodes(): NodeBus {
+    return this.#nodes;
+  }
+
+  get stats(): RedisEngineClientStats {
+    const servers = this.#ring.shards.flatMap(({ nodes }) => nodes);
+    const sum = (value: (server: (typeof servers)[number]) => number): number =>
+      servers.reduce((total, server) => total + value(server), 0);
+    return {
+      ...this.#broker.channels.counters,
+      up: this.#ring.shards.every(({ up }) => up),
+      published: this.#broker.published,
+      channels: this.#broker.channels.size,
+      presenceEntries: this.#presence.entries,
+      pendingCalls: sum(({ commands }) => commands.stats.pendingCalls),
+      failedCalls: sum(({ commands }) => commands.stats.failedCalls),
+      queuedBytes: sum(({ commands }) => commands.stats.queuedBytes),
+      heldBytes: this.#broker.channels.heldBytes,
+      resets: sum(({ resets }) => resets),
+    };
+  }
+
+  /** Every server that is in use, and whether messages come back from it. */
+  get health(): readonly NodeHealth[] {
+    return this.#ring.shards.flatMap(({ health }) => health);
+  }
+
+  /** Resolves when some Redis works; from then on all are kept up until `close`. Called once. */
+  async connect(timeoutMs = DEFAULT_CONNECT_TIMEOUT_MS): Promise<void> {
+    let deadline: NodeJS.Timeout | undefined;
+    const isUp = new Promise<boolean>((resolve) => {
+      this.#onFirstUp = () => resolve(true);
+      deadline = setTimeout(resolve, timeoutMs, false);
+    });
+    for (const shard of this.#ring.shards) shard.open();
+    const hasWorking = await isUp;
+    clearTimeout(deadline);
+    if (hasWorking) return;
+    const reasons = this.health.map(({ name, detail }) => `${name}: ${detail}`).join('; ');
+    await this.close();
+    throw new UnavailableError(`no Redis answers: ${reasons}`);
+  }
+
+  /** A message to Redis and back: resolves with the time it took, rejects with UnavailableError within a second. */
+  async ping(): Promise<number> {
+    const startMs = this.#deps.clock.monotonicMs();
+    await Promise.all(this.#ring.shards.map((shard) => shard.call(NODES_TAG, 'PING', [])));
+    return this.#deps.clock.monotonicMs() - startMs;
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    let giveUp: NodeJS.Timeout | undefined;
+    const tooLong = new Promise<void>((resolve) => {
+      giveUp = setTimeout(resolve, RELEASE_TIMEOUT_MS);
+    });
+    const released = Promise.allSettled(
+      [...this.#shards].map(([shard, { lease }]) => lease.release(this.#presence.ownsNothingAt(shard))),
+    );
+    await Promise.race([released, tooLong]);
+    clearTimeout(giveUp);
+    this.#nodes.close();
+    this.#broker.channels.close();
+    await Promise.all(this.#ring.shards.map((shard) => shard.close()));
+    this.#presence.close();
+  }
+
+  #state(shard: Shard): ShardState {
+    const state = this.#shards.get(shard);
+    if (state === undefined) throw new TypeError('a Redis that nobody made');
+    return state;
+  }
+
+  #onUp(shard: Shard): void {
+    void this.#begin(shard);
+  }
+
+  async #begin(shard: Shard): Promise<void> {
+    if (this.#closed !== undefined) return;
+    const { lease } = this.#state(shard);
+    if (this.#onFirstUp !== undefined || !lease.isHeld) {
+      // Before the first client comes this node must be known, and hear what is told to it.
+      try {
+        await Promise.all([this.#nodes.listen(shard), lease.renew()]);
+      } catch (error) {
+        this.#deps.logger?.debug({ redis: shard.name, reason: reasonOf(error) }, 'redis went away again');
+        return;
+      }
+      this.#onFirstUp?.();
+      this.#onFirstUp = undefined;
+      return;
+    }
+    this.#deps.logger?.info({ redis: shard.name }, 'redis is back');
+    lease.renewSoon();
+  }
+
+  /** Brings presence at this Redis to what it is here. */
+  async #tell(shard: Shard): Promise<void> {
+    const state = this.#state(shard);
+    if (state.isTelling) return;
+    state.isTelling = true;
+    const { owner } = state.lease;
+    try {
+      if (!state.isTold) await this.#presence.retell(shard);
+      if (owner === state.lease.owner) state.isTold = true;
+      await this.#presence.removeLeft(shard);
+    } catch {
+      // Again with the next renewal.
+    } finally {
+      state.isTelling = false;
+    }
+  }
+
+  #onMessage(name: PubSubName, message: Buffer): void {
+    try {
+      if (name.kind === 'channel') this.#broker.onMessage(name.tag, message);
+      else this.#nodes.onMessage(name, message);
+    } catch (error) {
+      // Somebody else publishes under our prefix.
+      this.#deps.logger?.warn({ reason: reasonOf(error) }, 'message from redis is not understood');
+    }
+  }
+
+  #forChannel(keys: Keys, name: string, act: (channel: string) => void): void {
+    const parsed = keys.parsePubSub(Buffer.from(name));
+    if (parsed?.kind === 'channel') act(parsed.tag);
+  }
+}
+
+function newEpoch(): string {
+  return randomBytes(6).toString('base64url');
+}
+
+function createShard(context: RedisContext, target: RedisTarget, listener: ShardListener): Shard {
+  if (target.kind === 'cluster') throw new TypeError('not yet');
+  return new SingleShard(context, target, listener);
+}
