@@ -58,7 +58,8 @@ class Primary {
   readonly #deps: PrimaryDeps;
   /** Mode 0700: only this user's processes reach the engine. */
   readonly #runtimeDirectory = mkdtempSync(join(tmpdir(), 'holdfast-'));
-  readonly #engine: MemoryEngineServer;
+  /** Undefined with Redis. */
+  readonly #engine: MemoryEngineServer | undefined;
   readonly #metrics: PrimaryMetrics;
   readonly #supervisor: Supervisor;
   readonly #assigner: ConnectionAssigner;
@@ -78,7 +79,10 @@ class Primary {
     const { logger } = deps;
     const clock = systemClock;
     const enginePath = join(this.#runtimeDirectory, 'engine.sock');
-    this.#engine = new MemoryEngineServer({ clock, path: enginePath, newEpoch, logger });
+    this.#engine =
+      config.engine.type === 'memory'
+        ? new MemoryEngineServer({ clock, path: enginePath, newEpoch, logger })
+        : undefined;
     this.#metrics = new PrimaryMetrics(deps.version);
     this.#supervisor = new Supervisor(
       { clock, random: Math.random, logger },
@@ -142,7 +146,7 @@ class Primary {
     process.on('SIGINT', this.#onSignal);
     const { workers } = this.#config;
     logger.info({ version, workers, connectionsAllowed: this.#connectionsAllowed }, 'starting');
-    await this.#engine.listen();
+    await this.#engine?.listen();
     await this.#control.listen(controlSocketPath(this.#config, environment));
     this.#supervisor.start();
     const ended = this.#drain.whenEnded();
@@ -164,7 +168,7 @@ class Primary {
     await this.#supervisor.whenStopped();
     this.#heartbeat.close();
     this.#metrics.close();
-    await Promise.all([this.#control.close(), this.#engine.close(), this.#notifier.close()]);
+    await Promise.all([this.#control.close(), this.#engine?.close(), this.#notifier.close()]);
     rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   }
 

@@ -14,7 +14,6 @@ import type { Config } from '../config/schema.ts';
 import type { ConnectionShared } from '../connection/connection.ts';
 import { Flusher } from '../connection/flusher.ts';
 import type { BrokerListener } from '../engine/broker.ts';
-import { MemoryEngineClient } from '../engine/memory/engine-client.ts';
 import { Admission } from '../gateway/admission.ts';
 import { ConnectionDrain } from '../gateway/connection-drain.ts';
 import { EngineProbe } from '../gateway/engine-probe.ts';
@@ -40,6 +39,7 @@ import { DeadlineWheel } from '../util/deadline-wheel.ts';
 import { ConfigError, UnavailableError } from '../util/errors.ts';
 import { readVersion } from '../util/version.ts';
 import { createApplication } from './application.ts';
+import { createEngineClient } from './engine.ts';
 import { channelSettings } from './channel-options.ts';
 import { commandLimits, userLimits } from './limits.ts';
 import { openTokenVerifier } from './token-verifier.ts';
@@ -89,24 +89,26 @@ export async function runWorker(): Promise<void> {
       inbound.onPublication(channel, publication, epoch, previous),
     onJoin: (channel, info) => inbound.onJoin(channel, info),
     onLeave: (channel, info) => inbound.onLeave(channel, info),
-    onInterruption: (channel) => inbound.onInterruption(channel),
+    onInterruption: () => inbound.onInterruption(),
   };
-  const engine = new MemoryEngineClient({
-    clock,
-    random: Math.random,
-    path: link.start.engineSocketPath,
-    node,
-    listener,
-    onOccupancy: wantsOccupancy(config)
-      ? (channel, isOccupied) => {
-          // Channels of our own, such as the engine probe's, begin with a control character.
-          if (channel < ' ') return;
-          const kind = isOccupied ? 'channel_occupied' : 'channel_vacated';
-          application.notify({ kind, timeMs: clock.wallMs(), channel });
-        }
-      : undefined,
-    logger: log,
-  });
+  const { client: engine, checks: engineChecks } = await orFail(link, async () =>
+    createEngineClient(config.engine, {
+      clock,
+      random: Math.random,
+      node,
+      listener,
+      onOccupancy: wantsOccupancy(config)
+        ? (channel, isOccupied) => {
+            // Channels of our own, such as the engine probe's, begin with a control character.
+            if (channel < ' ') return;
+            const kind = isOccupied ? 'channel_occupied' : 'channel_vacated';
+            application.notify({ kind, timeMs: clock.wallMs(), channel });
+          }
+        : undefined,
+      logger: log,
+      socketPath: link.start.engineSocketPath,
+    }),
+  );
   const { broker, presence, nodes } = engine;
   const onCleanUpFailure = (error: unknown): void =>
     log.debug({ err: error }, 'engine missed a leaving subscriber');
@@ -237,7 +239,15 @@ export async function runWorker(): Promise<void> {
       check: () => ({ ok: admission.hasRoom, detail: `${open.size} connections on this worker` }),
     };
     const { handler_prefix: livePath, ready_handler_prefix: readyPath } = config.health;
-    groups.push(healthRoutes({ version, live: [], ready: [draining, probe, room], livePath, readyPath }));
+    groups.push(
+      healthRoutes({
+        version,
+        live: [],
+        ready: [draining, probe, ...engineChecks, room],
+        livePath,
+        readyPath,
+      }),
+    );
   }
   link.answer('metrics', () => metrics.snapshot());
   if (config.prometheus.enabled) {

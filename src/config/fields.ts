@@ -31,6 +31,29 @@ export const choice = <const T extends readonly [string, ...string[]]>(
 
 export const texts = (about: string) => z.array(z.string()).prefault([]).meta({ description: about });
 
+/** One text, perhaps with commas, or a list of them; a list in the parsed configuration. */
+export const textList = (
+  about: string,
+  initial: readonly string[],
+  isValid: (item: string) => boolean = (item) => item !== '',
+  hint = 'expected a text',
+) =>
+  z
+    .union([z.string(), z.array(z.string())], { error: 'expected a text or a list of texts' })
+    .transform((written, context) => {
+      const items = typeof written === 'string' ? written.split(/[\s,]+/) : written;
+      const given = items.filter((item) => item !== '');
+      for (const [index, item] of given.entries()) {
+        // Says nothing of the value itself: it may hold a password.
+        if (!isValid(item)) {
+          context.addIssue({ code: 'custom', path: Array.isArray(written) ? [index] : [], message: hint });
+        }
+      }
+      return given;
+    })
+    .prefault([...initial])
+    .meta({ description: about });
+
 /** Milliseconds in the parsed configuration. */
 export const duration = (about: string, initial: string, minMs = 0, maxMs = Number.MAX_SAFE_INTEGER) =>
   z

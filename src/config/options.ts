@@ -38,6 +38,7 @@ export interface JsonSchema {
   readonly enum?: readonly string[];
   readonly properties?: Readonly<Record<string, JsonSchema>>;
   readonly items?: JsonSchema;
+  readonly anyOf?: readonly JsonSchema[];
   readonly [keyword: string]: unknown;
 }
 
@@ -106,6 +107,6 @@ function kindOf(schema: JsonSchema): OptionKind {
       return schema.pattern === DURATION_PATTERN.source ? 'duration' : 'text';
     case undefined:
     default:
-      return 'port';
+      return schema.anyOf?.some(({ type }) => type === 'array') === true ? 'texts' : 'port';
   }
 }

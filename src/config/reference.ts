@@ -58,7 +58,8 @@ export function defaultsYaml(): string {
     const indent = '  '.repeat(option.path.length - 1);
     if (option.path.length === 1) lines.push('');
     lines.push(`${indent}# ${option.about}`);
-    lines.push(`${indent}${stringify({ [option.path.at(-1) ?? '']: option.initial }).trimEnd()}`);
+    const written = stringify({ [option.path.at(-1) ?? '']: option.initial }).trimEnd();
+    lines.push(written.replace(/^/gm, indent));
   }
   return `${lines.join('\n')}\n`;
 }

@@ -17,6 +17,7 @@ export function checkRules(config: Config): RuleIssue[] {
     ...channelRules(config),
     ...personalChannelRules(config),
     ...proxyRules(config),
+    ...redisRules(config),
     ...mountRules(config),
   ];
 }
@@ -176,6 +177,26 @@ function* optionsOf<T>(
   yield [section.without_namespace, [name, 'without_namespace']];
   for (const [index, namespace] of section.namespaces.entries())
     yield [namespace, [name, 'namespaces', index]];
+}
+
+function* redisRules({ engine, webhooks }: Config): Generator<RuleIssue> {
+  const { type, redis } = engine;
+  if (type !== 'redis') return;
+  const occupancy = webhooks.events.findIndex((event) => event.startsWith('channel_'));
+  if (occupancy >= 0) yield { path: ['webhooks', 'events', occupancy], message: 'needs engine.type: memory' };
+  const path = ['engine', 'redis'];
+  const hasSentinels = redis.sentinel_address.length > 0;
+  if (hasSentinels !== redis.sentinel_master_name.length > 0) {
+    const [set, unset] = hasSentinels
+      ? ['sentinel_address', 'sentinel_master_name']
+      : ['sentinel_master_name', 'sentinel_address'];
+    yield { path: [...path, set], message: `needs ${unset} as well` };
+  }
+  if (!hasSentinels && redis.address.length === 0)
+    yield { path: [...path, 'address'], message: 'is missing' };
+  if (redis.tls.cert_pem === '' && redis.tls.key_pem !== '') {
+    yield { path: [...path, 'tls', 'key_pem'], message: 'needs cert_pem as well' };
+  }
 }
 
 function* uniqueNames(

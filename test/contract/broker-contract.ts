@@ -585,8 +585,16 @@ function outageContract(t: Test, name: string, factory: EngineFactory): void {
     ];
     for (const attempt of attempts) await t.rejects(within('a rejection', attempt), UnavailableError);
     // By now it is known that the engine is away.
-    await t.rejects(publish(a, 'room', 'lost'), UnavailableError);
-    await t.rejects(a.broker.publishJoin('room', info('lost')), UnavailableError);
+    await t.rejects(publish(a, 'room', 'lost', { ...PLAIN, acknowledged: true }), UnavailableError);
+    await t.rejects(publish(a, 'nobody here', 'lost'), UnavailableError);
+    if (engine.goesOnAlone) {
+      await publish(a, 'room', 'local');
+      await a.broker.publishJoin('room', info('local join'));
+      await a.events.untilText('room', 'local join');
+    } else {
+      await t.rejects(publish(a, 'room', 'lost'), UnavailableError);
+      await t.rejects(a.broker.publishJoin('room', info('lost')), UnavailableError);
+    }
     await engine.start();
     await a.events.untilInterrupted();
     await b.events.untilInterrupted();
@@ -594,6 +602,12 @@ function outageContract(t: Test, name: string, factory: EngineFactory): void {
     await a.events.untilText('room', 'after');
     await b.events.untilText('room', 'after');
     t.notOk(a.events.texts('room').includes('lost'), 'what was rejected was not delivered here either');
+    t.same(
+      a.events.texts('room').filter((text) => text.startsWith('local')),
+      engine.goesOnAlone ? ['local', 'local join'] : [],
+      'and what was delivered here does not come again',
+    );
+    t.same(b.events.texts('room'), ['before', 'after']);
     await a.broker.subscribe('new');
     await publish(b, 'new', 'works');
     await a.events.untilText('new', 'works');

@@ -16,6 +16,11 @@ export interface EngineClient {
 }
 
 export interface EngineUnderTest {
+  /**
+   * Without the engine, what needs no storing and no acknowledgement still reaches the subscribers of the publishing process;
+   * else it is refused.
+   */
+  readonly goesOnAlone: boolean;
   /** One more process that uses the engine. */
   client(): Promise<EngineClient>;
   /** Lets so much time pass for everything in the engine that expires. */
@@ -60,7 +65,7 @@ export class Recording implements BrokerListener {
   }
 
   of(channel: string): readonly RecordedEvent[] {
-    return this.all.filter((event) => event.channel === channel);
+    return this.all.filter((event) => event.channel === channel && event.kind !== 'interruption');
   }
 
   texts(channel: string): readonly string[] {

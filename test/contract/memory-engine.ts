@@ -13,6 +13,7 @@ export interface MemoryEngineTestClient extends EngineClient {
 }
 
 export class MemoryEngine implements EngineUnderTest {
+  readonly goesOnAlone = false;
   readonly path: string;
   readonly #scope: Scope;
   readonly #overrides: Partial<MemoryEngineServerDeps>;

@@ -13,6 +13,7 @@ export interface RedisEngineTestClient extends EngineClient {
 }
 
 export class RedisEngine implements EngineUnderTest {
+  readonly goesOnAlone = true;
   readonly servers: readonly RedisServer[];
   readonly settings: RedisSettings;
   readonly #scope: Scope;

@@ -7,7 +7,7 @@ import { Child } from './child.ts';
 import type { Scope } from './scope.ts';
 import { tempDir } from './temp-dir.ts';
 
-export const DEFAULT_SETTINGS = {
+const DEFAULT_SETTINGS = {
   prefix: 'test',
   connectTimeoutMs: 1000,
   ioTimeoutMs: 4000,
@@ -39,7 +39,14 @@ export class RedisServer {
   }
 
   get target(): RedisTarget {
-    return { kind: 'socket', path: this.path, db: 0, username: undefined, password: undefined, tls: undefined };
+    return {
+      kind: 'socket',
+      path: this.path,
+      db: 0,
+      username: undefined,
+      password: undefined,
+      tls: undefined,
+    };
   }
 
   get child(): Child {

@@ -1,6 +1,7 @@
 // The processes themselves: workers, engine, control socket, shutdown, log.
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { redis } from './redis.ts';
 import { choice, duration, integer, section, text } from '../fields.ts';
 
 export const workers = z
@@ -12,7 +13,12 @@ export const workers = z
   .meta({ description: 'Worker processes. 0: one for each available core.' });
 
 export const engine = section('Where publications, history and presence live.', {
-  type: choice('`memory`: in the primary process of this host.', ['memory'], 'memory'),
+  type: choice(
+    '`memory`: in the primary process of this host. `redis`: in Redis, shared by all hosts.',
+    ['memory', 'redis'],
+    'memory',
+  ),
+  redis,
 });
 
 export const outbox = section('What may wait for one connection, beside `client.queue_max_size`.', {

@@ -196,8 +196,7 @@ export class Channels {
     const { channel } = entry;
     entry.repairs += 1;
     const run = entry.repairs;
-    const isOver = (): boolean =>
-      !this.#has(entry) || entry.state !== 'repairing' || entry.repairs !== run;
+    const isOver = (): boolean => !this.#has(entry) || entry.state !== 'repairing' || entry.repairs !== run;
     for (;;) {
       const { position } = entry;
       if (position === undefined) break;

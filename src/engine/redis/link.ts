@@ -6,7 +6,7 @@ import { backoffMs, type Random } from '../../util/backoff.ts';
 import type { Clock } from '../../util/clock.ts';
 import { UnavailableError } from '../../util/errors.ts';
 import type { ConnectionOptions } from './connection-options.ts';
-import { fromClient, type RedisReplyError } from './redis-error.ts';
+import { fromClient } from './redis-error.ts';
 import { PendingCalls } from './pending-calls.ts';
 
 /** Of ioredis: there is a socket, or will be, whose end it tells. */
@@ -48,10 +48,7 @@ export class Link {
     this.#deps = deps;
     this.#calls = new PendingCalls(deps.clock);
     this.redis = new Redis(deps.options(() => this.#nextDelayMs()));
-    this.redis
-      .on('ready', this.#onReady)
-      .on('close', this.#onClose)
-      .on('error', this.#onError);
+    this.redis.on('ready', this.#onReady).on('close', this.#onClose).on('error', this.#onError);
   }
 
   get up(): boolean {
@@ -98,7 +95,7 @@ export class Link {
     return new Promise((resolve, reject) => {
       const call = this.#calls.add(bytes, reject);
       this.#cork();
-      this.redis.callBuffer(command, ...args, (error: unknown, reply: unknown) => {
+      void this.redis.callBuffer(command, ...args, (error: unknown, reply: unknown) => {
         this.#calls.settled(call);
         if (error === null || error === undefined) resolve(reply);
         else reject(fromClient(error));
@@ -147,7 +144,8 @@ export class Link {
       if (connection === this.#connection) this.reset(reasonOf(error));
       return;
     }
-    if (connection !== this.#connection || this.redis.status !== 'ready' || this.#closed !== undefined) return;
+    if (connection !== this.#connection || this.redis.status !== 'ready' || this.#closed !== undefined)
+      return;
     this.#up = true;
     this.#attempt = 0;
     this.#failure = '';
@@ -197,5 +195,3 @@ export class Link {
 export function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
-
-export type LinkError = RedisReplyError | UnavailableError;

@@ -2,7 +2,12 @@
 import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { UnavailableError } from '../../util/errors.ts';
-import type { ClientInfo, Publication, PublicationDraft, StreamPosition } from '../../protocol/publication.ts';
+import type {
+  ClientInfo,
+  Publication,
+  PublicationDraft,
+  StreamPosition,
+} from '../../protocol/publication.ts';
 import type {
   Broker,
   BrokerListener,
@@ -82,6 +87,7 @@ export class RedisBroker implements Broker {
     if ((options.idempotencyKey ?? '') !== '') return this.#publishOnce(channel, draft, options);
     const time = this.#deps.clock.wallMs();
     return this.#pass(channel, {
+      mayStayHere: options.acknowledged !== true,
       encode: (origin) => this.#writer.publication(origin, time, draft),
       news: () => {
         const { data, info, tags } = draft;
@@ -187,22 +193,28 @@ export class RedisBroker implements Broker {
 
   #passPresence(kind: 'join' | 'leave', channel: string, info: ClientInfo): Promise<PublishResult> {
     return this.#pass(channel, {
+      mayStayHere: true,
       encode: (origin) => this.#writer.presence(kind, origin, info),
       news: () => ({ kind, info }),
     });
   }
 
-  /** Sends what is not stored. While Redis is away it reaches the subscribers of this worker. */
+  /** Sends what is not stored. */
   async #pass(
     channel: string,
-    what: { readonly encode: (origin: Origin) => Buffer; readonly news: () => ChannelNews },
+    what: {
+      /** While Redis is away it may reach the subscribers of this worker only. */
+      readonly mayStayHere: boolean;
+      readonly encode: (origin: Origin) => Buffer;
+      readonly news: () => ChannelNews;
+    },
   ): Promise<PublishResult> {
     const { keys, shardOf, node } = this.#deps;
     const shard = shardOf(channel);
     const entry = this.channels.get(channel);
     const refusal = shard.refusal(channel);
     const isHere = entry !== undefined && entry.state !== 'subscribing';
-    if (refusal !== undefined && !isHere) throw refusal;
+    if (refusal !== undefined && !(isHere && what.mayStayHere)) throw refusal;
     const number = this.#numbering.next(channel);
     if (isHere && number < entry.deliveredLocally) entry.deliveredLocally = 0;
     // Also when it goes out, but would not come back.
@@ -253,7 +265,8 @@ export class RedisBroker implements Broker {
 function readStreamEntry(entry: unknown): Publication {
   const [id, fields] = asArray(entry);
   const value = asArray(fields)[1];
-  if (!Buffer.isBuffer(value)) throw new TypeError('a stream of Redis holds something else than publications');
+  if (!Buffer.isBuffer(value))
+    throw new TypeError('a stream of Redis holds something else than publications');
   return readEntry(value, Number.parseInt(String(id), 10));
 }
 

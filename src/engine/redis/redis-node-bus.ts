@@ -53,9 +53,7 @@ export class RedisNodeBus implements NodeBus {
     this.#listening.add(shard);
     const { keys } = this.#deps;
     try {
-      await Promise.all(
-        [this.node, NODES_TAG].map((tag) => shard.subscribe(tag, keys.nodePubSub(tag))),
-      );
+      await Promise.all([this.node, NODES_TAG].map((tag) => shard.subscribe(tag, keys.nodePubSub(tag))));
     } catch (error) {
       this.#listening.delete(shard);
       for (const tag of [this.node, NODES_TAG]) shard.unsubscribe(keys.nodePubSub(tag));

@@ -152,12 +152,12 @@ export class RedisPresence implements PresenceStore {
       const reply = await shard.call(owner, 'SSCAN', [name, cursor, 'COUNT', SWEEP_STEP]);
       const [next, channels]: readonly unknown[] = Array.isArray(reply) ? reply : [];
       const names = Array.isArray(channels) ? channels.map(String) : [];
+      cursor = Buffer.isBuffer(next) ? next.toString() : '0';
       for (let at = 0; at < names.length; at += SWEEP_CHANNELS) {
         await Promise.all(
           names.slice(at, at + SWEEP_CHANNELS).map((channel) => this.#sweepChannel(shard, owner, channel)),
         );
       }
-      cursor = next === undefined ? '0' : String(next);
     } while (cursor !== '0');
     await shard.call(owner, 'UNLINK', [name]);
   }

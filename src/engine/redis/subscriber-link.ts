@@ -93,28 +93,26 @@ export class SubscriberLink {
     for (const wish of wishes) {
       const isSameKind = batch.length === 0 || isSubscribe(batch[0]) === isSubscribe(wish);
       if (!isSameKind || batch.length === limit) {
-        this.#send(batch);
+        void this.#send(batch);
         batch = [];
       }
       batch.push(wish);
     }
-    if (batch.length > 0) this.#send(batch);
+    if (batch.length > 0) void this.#send(batch);
   }
 
-  #send(batch: readonly Wish[]): void {
+  async #send(batch: readonly Wish[]): Promise<void> {
     const subscribe = isSubscribe(batch[0]);
     const command = (this.#sharded ? 's' : '') + (subscribe ? 'subscribe' : 'unsubscribe');
     const names = batch.map(({ name }) => name);
-    this.#link.call(command, names, names.join('').length).then(
-      () => {
-        for (const wish of batch) wish.subscribe?.resolve();
-      },
-      (error: unknown) => {
-        for (const wish of batch) wish.subscribe?.reject(error);
-        // Perhaps Redis takes it, only too late.
-        if (subscribe && this.#link.up) for (const { name } of batch) this.#wish({ name });
-      },
-    );
+    try {
+      await this.#link.call(command, names, names.join('').length);
+      for (const wish of batch) wish.subscribe?.resolve();
+    } catch (error) {
+      for (const wish of batch) wish.subscribe?.reject(error);
+      // Perhaps Redis takes it, only too late.
+      if (subscribe && this.#link.up) for (const { name } of batch) this.#wish({ name });
+    }
   }
 }
 

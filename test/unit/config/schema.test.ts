@@ -111,7 +111,7 @@ t.test('single options', async (t) => {
       { client: { ping_interval: '10ms', pong_timeout: '5ms' } },
       ['client.ping_interval: expected at least 1s', 'client.pong_timeout: expected at least 100ms'],
     ],
-    ['another engine', { engine: { type: 'nats' } }, ['engine.type: expected one of "memory"']],
+    ['another engine', { engine: { type: 'nats' } }, ['engine.type: expected one of "memory", "redis"']],
     [
       'a path without a slash',
       { http_api: { handler_prefix: 'api' } },

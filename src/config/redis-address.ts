@@ -1,0 +1,75 @@
+// Addresses of Redis as a file gives them: `redis://user:password@host:6379/0`, `rediss://…` with TLS, `unix:///path`, or
+// just `host:6379`.
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface RedisAddress {
+  readonly at: HostPort | { readonly path: string };
+  readonly tls: boolean;
+  readonly user: string;
+  readonly password: string;
+  /** Undefined: as `db` says. */
+  readonly db: number | undefined;
+}
+
+export const REDIS_ADDRESS_HINT =
+  'expected an address such as "redis://127.0.0.1:6379", "rediss://user:password@host:6379/1" or "unix:///run/redis.sock"';
+export const HOST_PORT_HINT = 'expected an address such as "10.0.0.5:6379"';
+
+const DEFAULT_PORT = 6379;
+
+/** Undefined when it is none. */
+export function parseRedisAddress(text: string): RedisAddress | undefined {
+  if (text.startsWith('unix://')) return parseSocket(text);
+  const isUrl = /^[a-z+]+:\/\//.test(text);
+  if (!isUrl) {
+    const at = parseHostPort(text);
+    return at === undefined ? undefined : { at, tls: false, user: '', password: '', db: undefined };
+  }
+  const url = parseUrl(text);
+  if (url === undefined || (url.protocol !== 'redis:' && url.protocol !== 'rediss:')) return undefined;
+  if (url.hostname === '' || url.search !== '' || url.hash !== '') return undefined;
+  const db = /^\/?(\d*)$/.exec(url.pathname)?.[1];
+  if (db === undefined) return undefined;
+  return {
+    at: { host: unbracketed(url.hostname), port: url.port === '' ? DEFAULT_PORT : Number(url.port) },
+    tls: url.protocol === 'rediss:',
+    ...credentials(url),
+    db: db === '' ? undefined : Number(db),
+  };
+}
+
+/** `host:port`, `[::1]:port`; a missing port is the given one. */
+export function parseHostPort(text: string, port = DEFAULT_PORT): HostPort | undefined {
+  const url = parseUrl(`redis://${text}`);
+  if (url === undefined || url.hostname === '' || url.username !== '' || url.password !== '')
+    return undefined;
+  if (url.pathname !== '' || url.search !== '' || url.hash !== '') return undefined;
+  return { host: unbracketed(url.hostname), port: url.port === '' ? port : Number(url.port) };
+}
+
+/** `unix://user:password@/path`. */
+function parseSocket(text: string): RedisAddress | undefined {
+  const url = parseUrl(
+    `redis://${text.slice('unix://'.length).replace(/^((?:[^/@]*@)?)\//, '$1localhost/')}`,
+  );
+  if (url === undefined || url.hostname !== 'localhost' || url.search !== '') return undefined;
+  const path = decodeURIComponent(url.pathname);
+  if (path === '' || path === '/') return undefined;
+  return { at: { path }, tls: false, ...credentials(url), db: undefined };
+}
+
+function credentials(url: URL): { readonly user: string; readonly password: string } {
+  return { user: decodeURIComponent(url.username), password: decodeURIComponent(url.password) };
+}
+
+function unbracketed(host: string): string {
+  return host.startsWith('[') ? host.slice(1, -1) : host;
+}
+
+function parseUrl(text: string): URL | undefined {
+  return URL.canParse(text) ? new URL(text) : undefined;
+}
