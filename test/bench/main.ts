@@ -7,7 +7,7 @@ import { type Outcome, isSound, totalFaults, verdicts } from './report/outcome.t
 import { Progress } from './report/progress.ts';
 import { writeResults } from './report/write.ts';
 import { connect } from './scenarios/connect.ts';
-import { burst, channels, fanout, mixed } from './scenarios/deliveries.ts';
+import { burst, channels, fanout, mixed, protobuf } from './scenarios/deliveries.ts';
 import { httpPublish } from './scenarios/http-publish.ts';
 import { idle } from './scenarios/idle.ts';
 import { recovery } from './scenarios/recovery.ts';
@@ -23,6 +23,7 @@ const SCENARIOS: readonly Scenario[] = [
   mixed,
   idle,
   connect,
+  protobuf,
   recovery,
   httpPublish,
   tokens,
@@ -108,7 +109,7 @@ async function runScenario(scenario: Scenario, runner: Runner): Promise<Outcome 
     progress.line(`${scenario.name}: none of the chosen servers takes part`);
     return undefined;
   }
-  if (subjects.some((subject) => subject.dialect === 'holdfast') && !holdfastIsBuilt()) {
+  if (subjects.some((subject) => subject.dialect.startsWith('holdfast')) && !holdfastIsBuilt()) {
     throw new Error('Holdfast is not built (.build/src/main.js): run tsc, or choose others with --servers');
   }
   const samples = new Map<string, Sample[]>(subjects.map(({ name }) => [name, []]));

@@ -116,6 +116,7 @@ export class LoadConnection {
 
   onFrame(opcode: number, bytes: Buffer, start: number, end: number): void {
     if (opcode === Opcode.text) this.#onText(bytes, start, end);
+    else if (opcode === Opcode.binary) this.#onBinary(bytes, start, end);
     else if (opcode === Opcode.ping) {
       this.#socket.write(clientFrame(Opcode.pong, bytes.subarray(start, end)));
     } else if (opcode === Opcode.close) {
@@ -140,17 +141,45 @@ export class LoadConnection {
         while (to < end && bytes[to] !== NEWLINE) to++;
         this.#onMessage(bytes.toString('latin1', from, to));
       } else {
-        this.#deliveredInRead = true;
-        this.#ledger.record(keyAt(bytes, mark), sequenceAt(bytes, mark));
-        this.#deps.latencies.record(this.#nowUs - timeUsAt(bytes, mark));
+        this.#onPublication(bytes, mark);
       }
       from = to + 1;
     }
   }
 
+  // Messages of one frame have their length before them, a varint.
+  #onBinary(bytes: Buffer, start: number, end: number): void {
+    let at = start;
+    while (at < end) {
+      let length = 0;
+      let shift = 0;
+      let byte = 0x80;
+      while (byte > 0x7f && at < end) {
+        byte = bytes[at++] ?? 0;
+        length += (byte & 0x7f) << shift;
+        shift += 7;
+      }
+      const to = at + length;
+      if (to > end) {
+        this.#fault('a message reaches beyond its frame');
+        return;
+      }
+      const mark = findMark(bytes, at, to);
+      if (mark === -1) this.#onMessage(bytes.toString('latin1', at, to));
+      else this.#onPublication(bytes, mark);
+      at = to;
+    }
+  }
+
+  #onPublication(bytes: Buffer, mark: number): void {
+    this.#deliveredInRead = true;
+    this.#ledger.record(keyAt(bytes, mark), sequenceAt(bytes, mark));
+    this.#deps.latencies.record(this.#nowUs - timeUsAt(bytes, mark));
+  }
+
   #onMessage(message: string): void {
-    if (message === '') return;
     const { dialect } = this.#deps;
+    if (message === '' && !dialect.binary) return;
     const meaning = dialect.understand(message);
     if (meaning.error !== undefined) {
       this.#fault(`unexpected message: ${meaning.error.slice(0, 200)}`);
@@ -227,7 +256,8 @@ export class LoadConnection {
   }
 
   #send(text: string): void {
-    this.#socket.write(textFrame(text));
+    const { binary } = this.#deps.dialect;
+    this.#socket.write(binary ? clientFrame(Opcode.binary, Buffer.from(text, 'latin1')) : textFrame(text));
   }
 }
 

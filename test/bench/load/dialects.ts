@@ -1,7 +1,7 @@
 // How each server is spoken to: what a client sends to open, subscribe and publish, and what answers mean. Publications
 // never come here: they are recognised by their mark in the bytes.
 
-export type DialectName = 'bare' | 'socket.io' | 'holdfast';
+export type DialectName = 'bare' | 'socket.io' | 'holdfast' | 'holdfast protobuf';
 
 /** What a message that is no publication means to the client. */
 interface Meaning {
@@ -17,6 +17,8 @@ interface Meaning {
 
 export interface Dialect {
   readonly path: string;
+  /** Binary frames of messages with their length before them; all strings here hold a byte in each character. */
+  readonly binary: boolean;
   /** The server is known to leave some clients without an answer, who then have to come again. */
   readonly mayStrand: boolean;
   /** Frames to send after the upgrade, and those that must wait for the session. */
@@ -34,6 +36,7 @@ export const FIRST_PUBLISH_ID = 1_000_000;
 
 const bare: Dialect = {
   path: '/',
+  binary: false,
   mayStrand: false,
   open: (channels) => bare.subscribe(channels, 2),
   afterConnect: () => [],
@@ -50,6 +53,7 @@ const bare: Dialect = {
 // Engine.IO packet type, then Socket.IO packet type: 0 open, 2 ping, 3 pong, 40 connect, 42 event, 43 acknowledgement.
 const socketio: Dialect = {
   path: '/socket.io/?EIO=4&transport=websocket',
+  binary: false,
   // @socket.io/sticky: a primary may read on for a moment after it passed a socket to a worker, and drop what it read.
   mayStrand: true,
   open: () => [],
@@ -70,6 +74,7 @@ const socketio: Dialect = {
 
 const holdfast: Dialect = {
   path: '/connection/websocket',
+  binary: false,
   mayStrand: false,
   // Connect and subscribes leave in one frame, as the official SDKs do it.
   open: (channels) => [['{"id":1,"connect":{}}', ...subscribeCommands(channels, 2)].join('\n')],
@@ -91,4 +96,49 @@ function subscribeCommands(channels: readonly string[], firstId: number): string
   return channels.map((channel, index) => `{"id":${firstId + index},"subscribe":{"channel":"${channel}"}}`);
 }
 
-export const dialects: Readonly<Record<DialectName, Dialect>> = { bare, 'socket.io': socketio, holdfast };
+// Fields of Command: 1 id, 4 connect, 5 subscribe, 7 publish. Of Reply: 1 id, 2 error, 5 connect, 6 subscribe, 8 publish.
+const holdfastProtobuf: Dialect = {
+  path: '/connection/websocket?cf_protocol=protobuf',
+  binary: true,
+  mayStrand: false,
+  open: (channels) => [command(1, 4, ''), ...holdfastProtobuf.subscribe(channels, 2)],
+  afterConnect: () => [],
+  openAcks: (channelCount) => channelCount + 1,
+  subscribe: (channels, firstId) =>
+    channels.map((channel, index) => command(firstId + index, 5, bytesField(1, channel))),
+  publish: (channel, data, id) => command(id, 7, bytesField(1, channel) + bytesField(2, data)),
+  understand(message) {
+    if (message === '') return { reply: '\0' };
+    // Behind the tag and the varint of the id stands the tag of the answer.
+    let at = 1;
+    while (message.charCodeAt(at) > 0x7f) at++;
+    const field = message.charCodeAt(at + 1) >> 3;
+    if (message.charCodeAt(0) === 0x08) {
+      if (field === 5 || field === 6) return { acks: 1 };
+      if (field === 8) return {};
+    }
+    return { error: message };
+  },
+};
+
+function command(id: number, field: number, request: string): string {
+  const body = `\x08${varint(id)}${bytesField(field, request)}`;
+  return varint(body.length) + body;
+}
+
+function bytesField(field: number, bytes: string): string {
+  return String.fromCharCode((field << 3) | 2) + varint(bytes.length) + bytes;
+}
+
+function varint(value: number): string {
+  return value < 0x80
+    ? String.fromCharCode(value)
+    : String.fromCharCode((value & 0x7f) | 0x80) + varint(value >>> 7);
+}
+
+export const dialects: Readonly<Record<DialectName, Dialect>> = {
+  bare,
+  'socket.io': socketio,
+  holdfast,
+  'holdfast protobuf': holdfastProtobuf,
+};

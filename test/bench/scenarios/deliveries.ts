@@ -70,6 +70,15 @@ export const fanout: Scenario = {
   measure: async (subject, run) => (await measureDelivery(subject, run, plan(run, [ONE_CHANNEL]))).sample,
 };
 
+export const protobuf: Scenario = {
+  ...fanout,
+  name: 'protobuf',
+  title: 'One publication to many subscribers, JSON and Protobuf',
+  subjects: [holdfast(1), holdfast(1, 'protobuf')],
+  smokeSubjects: [],
+  goals: [],
+};
+
 const BURSTS: Load = { ...ONE_CHANNEL, burst: 5 };
 
 export const burst: Scenario = {

@@ -78,17 +78,17 @@ export function holdfastIsBuilt(): boolean {
 export const API_KEY = 'key-of-the-benchmark';
 
 /** The compiled program with the embedded engine; anonymous clients may subscribe and publish everywhere. */
-export const holdfast = (workers: number, variant?: 'with history'): Subject => {
+export const holdfast = (workers: number, variant?: 'with history' | 'protobuf'): Subject => {
   const name = ['holdfast', workers > 1 && `×${workers}`, variant].filter(Boolean).join(' ');
   return {
     name,
-    dialect: 'holdfast',
+    dialect: variant === 'protobuf' ? 'holdfast protobuf' : 'holdfast',
     workers,
     async start({ nodeArgs }) {
       const port = await freePort();
       const folder = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
       const file = join(folder, 'config.json');
-      writeFileSync(file, JSON.stringify(config(port, workers, folder, variant !== undefined)));
+      writeFileSync(file, JSON.stringify(config(port, workers, folder, variant === 'with history')));
       const server = new RunningServer(
         name,
         [...nodeArgs, HOLDFAST_PROGRAM, 'serve', '--config', file],
