@@ -1,13 +1,11 @@
 // From the configuration as written to what the Redis engine takes.
 import { readFileSync } from 'node:fs';
-import { parseHostPort, parseRedisAddress } from '../config/redis-address.ts';
+import { parseRedisAddress } from '../config/redis-address.ts';
 import type { Config } from '../config/schema.ts';
-import type { RedisEndpoint, RedisSettings, RedisTarget, RedisTls } from '../engine/redis/settings.ts';
+import type { RedisSettings, RedisTarget, RedisTls } from '../engine/redis/settings.ts';
 import { ConfigError } from '../util/errors.ts';
 
 type RedisConfig = Config['engine']['redis'];
-
-const SENTINEL_PORT = 26_379;
 
 /** Throws ConfigError when a certificate cannot be read. */
 export function redisSettings(config: RedisConfig): RedisSettings {
@@ -25,18 +23,6 @@ function targets(config: RedisConfig): RedisTarget[] {
   const tls = tlsSettings(config.tls);
   const own = { username: orNone(config.user), password: orNone(config.password) };
   const always = config.tls.enabled ? tls : undefined;
-  if (config.sentinel_address.length > 0) {
-    return config.sentinel_master_name.map((master) => ({
-      kind: 'sentinel',
-      sentinels: endpoints(config.sentinel_address, SENTINEL_PORT),
-      master,
-      db,
-      sentinelUsername: orNone(config.sentinel_user),
-      sentinelPassword: orNone(config.sentinel_password),
-      ...own,
-      tls: always,
-    }));
-  }
   return config.address.flatMap((text) => {
     const address = parseRedisAddress(text);
     if (address === undefined) return [];
@@ -52,10 +38,6 @@ function targets(config: RedisConfig): RedisTarget[] {
         : { kind: 'server', ...address.at, ...common };
     return [target];
   });
-}
-
-function endpoints(addresses: readonly string[], port: number): RedisEndpoint[] {
-  return addresses.flatMap((text) => parseHostPort(text, port) ?? []);
 }
 
 function tlsSettings(tls: RedisConfig['tls']): RedisTls {

@@ -1,12 +1,12 @@
 // Addresses of Redis as a file gives them: `redis://user:password@host:6379/0`, `rediss://…` with TLS, `unix:///path`, or
 // just `host:6379`.
 
-export interface HostPort {
+interface HostPort {
   readonly host: string;
   readonly port: number;
 }
 
-export interface RedisAddress {
+interface RedisAddress {
   readonly at: HostPort | { readonly path: string };
   readonly tls: boolean;
   readonly user: string;
@@ -17,7 +17,6 @@ export interface RedisAddress {
 
 export const REDIS_ADDRESS_HINT =
   'expected an address such as "redis://127.0.0.1:6379", "rediss://user:password@host:6379/1" or "unix:///run/redis.sock"';
-export const HOST_PORT_HINT = 'expected an address such as "10.0.0.5:6379"';
 
 const DEFAULT_PORT = 6379;
 
@@ -42,13 +41,13 @@ export function parseRedisAddress(text: string): RedisAddress | undefined {
   };
 }
 
-/** `host:port`, `[::1]:port`; a missing port is the given one. */
-export function parseHostPort(text: string, port = DEFAULT_PORT): HostPort | undefined {
+/** `host:port`, `[::1]:port`; a missing port is the default one. */
+function parseHostPort(text: string): HostPort | undefined {
   const url = parseUrl(`redis://${text}`);
   if (url === undefined || url.hostname === '' || url.username !== '' || url.password !== '')
     return undefined;
   if (url.pathname !== '' || url.search !== '' || url.hash !== '') return undefined;
-  return { host: unbracketed(url.hostname), port: url.port === '' ? port : Number(url.port) };
+  return { host: unbracketed(url.hostname), port: url.port === '' ? DEFAULT_PORT : Number(url.port) };
 }
 
 /** `unix://user:password@/path`. */

@@ -185,15 +185,7 @@ function* redisRules({ engine, webhooks }: Config): Generator<RuleIssue> {
   const occupancy = webhooks.events.findIndex((event) => event.startsWith('channel_'));
   if (occupancy >= 0) yield { path: ['webhooks', 'events', occupancy], message: 'needs engine.type: memory' };
   const path = ['engine', 'redis'];
-  const hasSentinels = redis.sentinel_address.length > 0;
-  if (hasSentinels !== redis.sentinel_master_name.length > 0) {
-    const [set, unset] = hasSentinels
-      ? ['sentinel_address', 'sentinel_master_name']
-      : ['sentinel_master_name', 'sentinel_address'];
-    yield { path: [...path, set], message: `needs ${unset} as well` };
-  }
-  if (!hasSentinels && redis.address.length === 0)
-    yield { path: [...path, 'address'], message: 'is missing' };
+  if (redis.address.length === 0) yield { path: [...path, 'address'], message: 'is missing' };
   if (redis.tls.cert_pem === '' && redis.tls.key_pem !== '') {
     yield { path: [...path, 'tls', 'key_pem'], message: 'needs cert_pem as well' };
   }

@@ -1,10 +1,9 @@
 // How to reach Redis, when it is the engine.
 import { z } from 'zod';
 import { duration, flag, integer, secret, section, text, textList } from '../fields.ts';
-import { HOST_PORT_HINT, parseHostPort, parseRedisAddress, REDIS_ADDRESS_HINT } from '../redis-address.ts';
+import { parseRedisAddress, REDIS_ADDRESS_HINT } from '../redis-address.ts';
 
 const isAddress = (address: string): boolean => parseRedisAddress(address) !== undefined;
-const isHostPort = (address: string): boolean => parseHostPort(address) !== undefined;
 
 const PEM = 'PEM text, or the path of a file with it.';
 
@@ -25,18 +24,6 @@ export const redis = section('Where Redis is, with `engine.type: redis`. See doc
     isAddress,
     REDIS_ADDRESS_HINT,
   ),
-  sentinel_address: textList(
-    'Sentinels, `host:port`, that know where the master is; then `address` is not used.',
-    [],
-    isHostPort,
-    HOST_PORT_HINT,
-  ),
-  sentinel_master_name: textList(
-    'Name of the master that the sentinels watch. Several: each keeps its share of the channels.',
-    [],
-  ),
-  sentinel_user: text('User for the sentinels.'),
-  sentinel_password: secret('Password for the sentinels.'),
   user: text('ACL user. Empty: the default one. One in an address goes before it.'),
   password: secret('Password for Redis. One in an address goes before it.'),
   db: integer('Database.', 0),

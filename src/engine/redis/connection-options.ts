@@ -6,25 +6,22 @@ import type { RedisSettings, RedisTarget, RedisTls } from './settings.ts';
 /** As ioredis wants to know it: replies have the shapes of RESP2. */
 export type ConnectionOptions = RedisOptions & { readonly replyMapping: 'legacy' };
 
-export type NodeTarget = Exclude<RedisTarget, { readonly kind: 'cluster' }>;
-
 export function connectionOptions(
-  target: NodeTarget,
+  target: RedisTarget,
   settings: Pick<RedisSettings, 'connectTimeoutMs' | 'ioTimeoutMs'>,
   name: string,
   retryStrategy: (attempt: number) => number,
 ): ConnectionOptions {
   const { username, password, tls } = target;
   return {
-    ...address(target, retryStrategy),
+    ...address(target),
     db: target.db,
     ...(username === undefined ? {} : { username }),
     ...(password === undefined ? {} : { password }),
-    ...(tls === undefined ? {} : { tls: tlsOptions(tls), enableTLSForSentinelMode: true }),
+    ...(tls === undefined ? {} : { tls: tlsOptions(tls) }),
     connectionName: name,
     connectTimeout: settings.connectTimeoutMs,
     socketTimeout: settings.ioTimeoutMs,
-    sentinelCommandTimeout: settings.connectTimeoutMs,
     disconnectTimeout: settings.connectTimeoutMs,
     replyMapping: 'legacy',
     retryStrategy,
@@ -40,21 +37,12 @@ export function connectionOptions(
   };
 }
 
-function address(target: NodeTarget, retryStrategy: (attempt: number) => number): RedisOptions {
+function address(target: RedisTarget): RedisOptions {
   switch (target.kind) {
     case 'server':
       return { host: target.host, port: target.port };
     case 'socket':
       return { path: target.path };
-    case 'sentinel':
-      return {
-        sentinels: target.sentinels.map(({ host, port }) => ({ host, port })),
-        name: target.master,
-        failoverDetector: true,
-        sentinelRetryStrategy: retryStrategy,
-        ...(target.sentinelUsername === undefined ? {} : { sentinelUsername: target.sentinelUsername }),
-        ...(target.sentinelPassword === undefined ? {} : { sentinelPassword: target.sentinelPassword }),
-      };
   }
 }
 

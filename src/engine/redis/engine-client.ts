@@ -12,11 +12,11 @@ import { Keys, NODES_TAG, type PubSubName } from './keys.ts';
 import { Lease } from './lease.ts';
 import { reasonOf } from './link.ts';
 import { RedisBroker } from './redis-broker.ts';
-import type { NodeHealth, RedisContext } from './redis-node.ts';
+import type { NodeHealth } from './redis-node.ts';
 import { RedisNodeBus } from './redis-node-bus.ts';
 import { RedisPresence } from './redis-presence.ts';
 import { loadScripts } from './scripts.ts';
-import type { RedisSettings, RedisTarget } from './settings.ts';
+import type { RedisSettings } from './settings.ts';
 import type { Shard, ShardListener } from './shard.ts';
 import { ShardRing } from './shard-ring.ts';
 import { SingleShard } from './single-shard.ts';
@@ -67,7 +67,9 @@ export class RedisEngineClient {
   readonly #nodes: RedisNodeBus;
   readonly #ring: ShardRing;
   readonly #shards = new Map<Shard, ShardState>();
-  #onFirstUp: (() => void) | undefined;
+  /** Registered there, and heard there. */
+  readonly #begun = new Set<Shard>();
+  #onBegun: (() => void) | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(deps: RedisEngineClientDeps) {
@@ -83,7 +85,9 @@ export class RedisEngineClient {
       onBack: (name) => this.#forChannel(keys, name, (channel) => this.#broker.channels.back(channel)),
       onUp: (shard) => this.#onUp(shard),
     };
-    this.#ring = new ShardRing(settings.targets.map((target) => createShard(context, target, shardListener)));
+    this.#ring = new ShardRing(
+      settings.targets.map((target) => new SingleShard(context, target, shardListener)),
+    );
     const shardOf = (channel: string): Shard => this.#ring.of(channel);
     this.#broker = new RedisBroker({ clock, node, keys, scripts, listener, logger, newEpoch, shardOf });
     this.#presence = new RedisPresence({
@@ -147,16 +151,19 @@ export class RedisEngineClient {
     return this.#ring.shards.flatMap(({ health }) => health);
   }
 
-  /** Resolves when some Redis works; from then on all are kept up until `close`. Called once. */
+  /** Resolves when every Redis works, or at least one when the time is over; from then on all are kept up until `close`. Called once. */
   async connect(timeoutMs = DEFAULT_CONNECT_TIMEOUT_MS): Promise<void> {
     let deadline: NodeJS.Timeout | undefined;
     const isUp = new Promise<boolean>((resolve) => {
-      this.#onFirstUp = () => resolve(true);
-      deadline = setTimeout(resolve, timeoutMs, false);
+      this.#onBegun = () => {
+        if (this.#begun.size === this.#ring.shards.length) resolve(true);
+      };
+      deadline = setTimeout(() => resolve(this.#begun.size > 0), timeoutMs);
     });
     for (const shard of this.#ring.shards) shard.open();
     const hasWorking = await isUp;
     clearTimeout(deadline);
+    this.#onBegun = undefined;
     if (hasWorking) return;
     const reasons = this.health.map(({ name, detail }) => `${name}: ${detail}`).join('; ');
     await this.close();
@@ -204,7 +211,7 @@ export class RedisEngineClient {
   async #begin(shard: Shard): Promise<void> {
     if (this.#closed !== undefined) return;
     const { lease } = this.#state(shard);
-    if (this.#onFirstUp !== undefined || !lease.isHeld) {
+    if (!this.#begun.has(shard)) {
       // Before the first client comes this node must be known, and hear what is told to it.
       try {
         await Promise.all([this.#nodes.listen(shard), lease.renew()]);
@@ -212,8 +219,8 @@ export class RedisEngineClient {
         this.#deps.logger?.debug({ redis: shard.name, reason: reasonOf(error) }, 'redis went away again');
         return;
       }
-      this.#onFirstUp?.();
-      this.#onFirstUp = undefined;
+      this.#begun.add(shard);
+      this.#onBegun?.();
       return;
     }
     this.#deps.logger?.info({ redis: shard.name }, 'redis is back');
@@ -255,9 +262,4 @@ export class RedisEngineClient {
 
 function newEpoch(): string {
   return randomBytes(6).toString('base64url');
-}
-
-function createShard(context: RedisContext, target: RedisTarget, listener: ShardListener): Shard {
-  if (target.kind === 'cluster') throw new TypeError('not yet');
-  return new SingleShard(context, target, listener);
 }

@@ -60,11 +60,6 @@ export class Lease {
     return this.#owner;
   }
 
-  /** It was held once and has not been lost, as far as this worker knows. */
-  get isHeld(): boolean {
-    return !this.#isNew;
-  }
-
   /** Redis can be reached (again). Spread, for all workers see it at the same moment. */
   renewSoon(): void {
     this.#schedule(this.#isNew ? 0 : (this.#deps.random() * this.#intervalMs) / 2);

@@ -5,10 +5,10 @@ import type { Logger } from '../../observe/logger.ts';
 import type { Random } from '../../util/backoff.ts';
 import type { Clock } from '../../util/clock.ts';
 import { CommandLink } from './command-link.ts';
-import { connectionOptions, type NodeTarget } from './connection-options.ts';
+import { connectionOptions } from './connection-options.ts';
 import type { Keys, PubSubName } from './keys.ts';
 import type { Scripts } from './scripts.ts';
-import type { RedisSettings } from './settings.ts';
+import type { RedisSettings, RedisTarget } from './settings.ts';
 import { SubscriberLink } from './subscriber-link.ts';
 
 const PROBE_INTERVAL_MS = 1000;
@@ -30,7 +30,7 @@ export interface RedisContext {
 
 export interface RedisNodeDeps {
   readonly context: RedisContext;
-  readonly target: NodeTarget;
+  readonly target: RedisTarget;
   /** For logs and health. */
   readonly name: string;
   /** Of a Cluster: pub/sub stays within the slot. */

@@ -1,10 +1,5 @@
 // Where the Redis is and how to talk to it: what the composition root makes of the configuration.
 
-export interface RedisEndpoint {
-  readonly host: string;
-  readonly port: number;
-}
-
 /** Certificates are PEM texts. */
 export interface RedisTls {
   readonly ca?: string | undefined;
@@ -20,20 +15,11 @@ interface Credentials {
   readonly tls: RedisTls | undefined;
 }
 
-/** One Redis: a server, a master that sentinels watch, or a Cluster. */
+/** One Redis server. */
 export type RedisTarget = Credentials &
   (
-    | (RedisEndpoint & { readonly kind: 'server'; readonly db: number })
+    | { readonly kind: 'server'; readonly host: string; readonly port: number; readonly db: number }
     | { readonly kind: 'socket'; readonly path: string; readonly db: number }
-    | {
-        readonly kind: 'sentinel';
-        readonly sentinels: readonly RedisEndpoint[];
-        readonly master: string;
-        readonly db: number;
-        readonly sentinelUsername: string | undefined;
-        readonly sentinelPassword: string | undefined;
-      }
-    | { readonly kind: 'cluster'; readonly nodes: readonly RedisEndpoint[] }
   );
 
 export interface RedisSettings {
@@ -54,16 +40,5 @@ export function targetName(target: RedisTarget): string {
       return `${target.host}:${target.port}/${target.db}`;
     case 'socket':
       return `${target.path}/${target.db}`;
-    case 'sentinel':
-      return `${target.master}@${endpointNames(target.sentinels)}/${target.db}`;
-    case 'cluster':
-      return endpointNames(target.nodes);
   }
-}
-
-function endpointNames(endpoints: readonly RedisEndpoint[]): string {
-  return endpoints
-    .map(({ host, port }) => `${host}:${port}`)
-    .toSorted()
-    .join(',');
 }

@@ -1,11 +1,10 @@
 // A Redis that is one server, or the master that sentinels name.
 import { UnavailableError } from '../../util/errors.ts';
 import { translated } from './command-link.ts';
-import type { NodeTarget } from './connection-options.ts';
 import { NODES_TAG } from './keys.ts';
 import type { Argument } from './link.ts';
 import { type NodeHealth, type RedisContext, RedisNode } from './redis-node.ts';
-import { targetName } from './settings.ts';
+import { type RedisTarget, targetName } from './settings.ts';
 import { runOn, type ScriptCall, type Shard, type ShardListener } from './shard.ts';
 import { Subscriptions } from './subscriptions.ts';
 
@@ -15,7 +14,7 @@ export class SingleShard implements Shard {
   readonly #node: RedisNode;
   readonly #subscriptions: Subscriptions;
 
-  constructor(context: RedisContext, target: NodeTarget, listener: ShardListener) {
+  constructor(context: RedisContext, target: RedisTarget, listener: ShardListener) {
     this.name = targetName(target);
     this.#node = new RedisNode({
       context,

@@ -1,0 +1,66 @@
+// The Redis engine on other topologies than one plain server: several servers, TLS with an ACL
+// user. Each is started for real.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { RedisTarget } from '../../src/engine/redis/settings.ts';
+import { RedisEngine } from '../contract/redis-engine.ts';
+import { makeCertificate } from '../helpers/haproxy.ts';
+import { freePort } from '../helpers/ports.ts';
+import { settings, startRedis } from '../helpers/redis.ts';
+import { tempDir } from '../helpers/temp-dir.ts';
+
+const KEPT = { historySize: 10, historyTtlMs: 60_000, historyMetaTtlMs: 600_000 };
+
+async function carries(t: Test, engine: RedisEngine): Promise<void> {
+  const [a, b] = [await engine.client(), await engine.client()];
+  await b.broker.subscribe('room');
+  await a.broker.publish('room', { data: Buffer.from('one') }, KEPT);
+  await b.events.untilText('room', 'one');
+  await a.presence.add('room', { user: 'u', client: 'c' });
+  t.same(await b.presence.stats('room'), { clients: 1, users: 1 });
+  t.equal(await a.nodes.send(b.nodes.node, 'nothing', null), true);
+}
+
+t.test('several servers share the channels', async (t) => {
+  const servers = await Promise.all([startRedis(t), startRedis(t), startRedis(t)]);
+  const [first] = servers;
+  const targets = servers.map(({ target }) => target);
+  const engine = new RedisEngine(t, servers, settings(first.target, { targets }));
+  const other = new RedisEngine(t, servers, settings(first.target, { targets: targets.toReversed() }));
+  await carries(t, engine);
+  const [a, b] = [await engine.client(), await other.client()];
+  const channels = Array.from({ length: 30 }, (_, index) => `channel${index}`);
+  await Promise.all(channels.map((channel) => b.broker.subscribe(channel)));
+  await Promise.all(channels.map((channel) => a.broker.publish(channel, { data: Buffer.from('x') }, KEPT)));
+  for (const channel of channels) await b.events.untilText(channel, 'x');
+  for (const { admin } of servers) t.ok((await admin.keys('test:s:*')).length > 0, 'each has some');
+});
+
+t.test('TLS and an ACL user', async (t) => {
+  const { certificate, siteFile } = await makeCertificate(t);
+  const port = await freePort();
+  const rule = 'user gateway on >secret ~test:* &test:* +@all';
+  const aclFile = join(await tempDir(t), 'users.acl');
+  await writeFile(aclFile, `user default off\n${rule}\n`);
+  await startRedis(t, {
+    'tls-port': port,
+    'tls-cert-file': siteFile,
+    'tls-key-file': siteFile,
+    'tls-auth-clients': 'no',
+    aclfile: aclFile,
+  });
+  const tls = { ca: certificate, servername: 'localhost', rejectUnauthorized: true };
+  const target: RedisTarget = {
+    kind: 'server',
+    host: '127.0.0.1',
+    port,
+    db: 0,
+    username: 'gateway',
+    password: 'secret',
+    tls,
+  };
+  await carries(t, new RedisEngine(t, [], settings(target)));
+  const stranger = new RedisEngine(t, [], settings({ ...target, tls: { rejectUnauthorized: true } }));
+  await t.rejects(stranger.client(), /no Redis answers/);
+});
