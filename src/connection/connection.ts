@@ -52,6 +52,7 @@ export interface ConnectionShared {
 
 /** Commands that may wait before the peer is read no further; the few of a usual first frame are no reason to. */
 const MAX_WAITING_COMMANDS = 32;
+const MAX_WAITING_BYTES = 16_384;
 
 export class Connection implements Timed, Flushable {
   deadlineMs = Infinity;
@@ -64,6 +65,8 @@ export class Connection implements Timed, Flushable {
   #state: ConnectionState;
   #inbox: Command[] | undefined;
   #running = 0;
+  /** Of frames since the inbox was empty. */
+  #waitingBytes = 0;
   #readingPaused = false;
   /** Replies of the commands that are being carried out synchronously: they leave in one frame. */
   #replies: Buffer[] | undefined;
@@ -152,6 +155,7 @@ export class Connection implements Timed, Flushable {
       if (command.kind === 'pong') this.#onPong();
       else (this.#inbox ??= []).push(command);
     }
+    if (this.#inbox !== undefined) this.#waitingBytes += frame.length;
     this.#pump();
   }
 
@@ -276,6 +280,7 @@ export class Connection implements Timed, Flushable {
     this.#outbox.clear();
     this.#replies = undefined;
     this.#inbox = undefined;
+    this.#waitingBytes = 0;
     this.#shared.owner.onClosed(this, cause);
   }
 
@@ -287,6 +292,7 @@ export class Connection implements Timed, Flushable {
       const command = this.#inbox[0];
       if (command === undefined) {
         this.#inbox = undefined;
+        this.#waitingBytes = 0;
         break;
       }
       if (!this.#mayStart(command)) break;
@@ -331,7 +337,8 @@ export class Connection implements Timed, Flushable {
   /** A peer that sends faster than its commands are carried out, or than it may, is read no further. */
   #throttleReading(): void {
     const waiting = this.#inbox?.length ?? 0;
-    const isBehind = this.#readingPaused ? waiting > 0 : waiting > MAX_WAITING_COMMANDS;
+    const isFarBehind = waiting > MAX_WAITING_COMMANDS || this.#waitingBytes > MAX_WAITING_BYTES;
+    const isBehind = waiting > 0 && (this.#readingPaused || isFarBehind);
     const pause = isBehind || this.#state.readAtMs !== Infinity;
     if (pause === this.#readingPaused) return;
     this.#readingPaused = pause;
