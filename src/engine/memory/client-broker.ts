@@ -21,12 +21,9 @@ import type { ClientLink } from './client-link.ts';
 import { FrameReader } from '../frame-reader.ts';
 import type { FrameWriter } from '../frame-writer.ts';
 import { readInfo, readPublication, writeDraft, writeInfo } from '../publication-codec.ts';
+import { SUPPRESSED, TAKEN } from '../publish-results.ts';
 import { FrameType, PublishFlag } from './wire.ts';
 import { WireError } from '../wire-error.ts';
-
-const NO_POSITION: StreamPosition = Object.freeze({ offset: 0, epoch: '' });
-const TAKEN: PublishResult = Object.freeze({ position: NO_POSITION, suppressed: false });
-const SUPPRESSED = [false, 'idempotency', 'version'] as const;
 
 export interface ClientBrokerDeps {
   readonly clock: Clock;

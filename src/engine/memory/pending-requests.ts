@@ -3,12 +3,7 @@ import type { Clock } from '../../util/clock.ts';
 import { HoldfastError, UnavailableError } from '../../util/errors.ts';
 import type { FrameReader } from '../frame-reader.ts';
 import type { FrameWriter } from '../frame-writer.ts';
-
-/** Without any frame of the engine for so long. With the time between checks below the second that Broker promises. */
-const TIMEOUT_MS = 750;
-const CHECK_MS = 200;
-/** Even when the engine is busy with other things. */
-const MAX_TIMEOUT_MS = 5000;
+import { Overdue } from '../overdue.ts';
 
 const MAX_ID = 0xffffffff;
 
@@ -25,6 +20,7 @@ export interface Request<T> {
 }
 
 interface Pending {
+  readonly id: number;
   readonly sinceMs: number;
   readonly answered: (frame: FrameReader) => void;
   readonly part: (frame: FrameReader) => void;
@@ -35,15 +31,17 @@ export class PendingRequests {
   readonly #clock: Clock;
   /** Oldest first. */
   readonly #requests = new Map<number, Pending>();
+  readonly #overdue: Overdue<Pending>;
   #lastId = 0;
   #failed = 0;
-  #heardMs = -Infinity;
-  #checkAtMs = 0;
-  #checking: NodeJS.Timeout | undefined;
-  #confirming: NodeJS.Immediate | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#overdue = new Overdue({
+      clock,
+      waiting: () => this.#requests.values(),
+      giveUp: ({ id }) => this.#take(id)?.fail(new UnavailableError('the engine does not answer')),
+    });
   }
 
   get size(): number {
@@ -60,6 +58,7 @@ export class PendingRequests {
 
   add<T>(id: number, request: Request<T>, resolve: (value: T) => void, reject: (error: Error) => void): void {
     this.#requests.set(id, {
+      id,
       sinceMs: this.#clock.monotonicMs(),
       answered: (frame) => {
         let value: T;
@@ -82,12 +81,12 @@ export class PendingRequests {
         reject(error);
       },
     });
-    this.#checkLater();
+    this.#overdue.watch();
   }
 
   /** The engine lives: it sent something. */
   heard(): void {
-    this.#heardMs = this.#clock.monotonicMs();
+    this.#overdue.heard();
   }
 
   /** An answer to nothing that waits came too late and is left aside. */
@@ -104,10 +103,7 @@ export class PendingRequests {
   }
 
   failAll(error: Error): void {
-    clearTimeout(this.#checking);
-    clearImmediate(this.#confirming);
-    this.#checking = undefined;
-    this.#confirming = undefined;
+    this.#overdue.stop();
     const requests = [...this.#requests.values()];
     this.#requests.clear();
     for (const request of requests) request.fail(error);
@@ -117,49 +113,5 @@ export class PendingRequests {
     const request = this.#requests.get(id);
     this.#requests.delete(id);
     return request;
-  }
-
-  #check(): void {
-    this.#checking = undefined;
-    const nowMs = this.#clock.monotonicMs();
-    // A process that was stalled itself has no right to call others silent.
-    if (nowMs >= this.#checkAtMs + CHECK_MS) this.#heardMs = nowMs;
-    if (!this.#isOldestLate(nowMs)) {
-      this.#checkLater();
-      return;
-    }
-    // Perhaps the answer is there and was not read yet: only what is late after the sockets were read has failed.
-    this.#confirming = setImmediate(() => {
-      this.#confirming = undefined;
-      this.#failLate();
-      this.#checkLater();
-    });
-  }
-
-  #checkLater(): void {
-    if (this.#requests.size === 0 || this.#checking !== undefined || this.#confirming !== undefined) return;
-    this.#checkAtMs = this.#clock.monotonicMs() + CHECK_MS;
-    this.#checking = setTimeout(() => {
-      this.#check();
-    }, CHECK_MS);
-  }
-
-  #failLate(): void {
-    const nowMs = this.#clock.monotonicMs();
-    for (const [id, request] of this.#requests) {
-      if (!this.#isLate(request, nowMs)) break;
-      this.#requests.delete(id);
-      request.fail(new UnavailableError('the engine does not answer'));
-    }
-  }
-
-  #isOldestLate(nowMs: number): boolean {
-    for (const request of this.#requests.values()) return this.#isLate(request, nowMs);
-    return false;
-  }
-
-  /** An engine that works through what is before this request is not late. */
-  #isLate({ sinceMs }: Pending, nowMs: number): boolean {
-    return nowMs - Math.max(sinceMs, this.#heardMs) >= TIMEOUT_MS || nowMs - sinceMs >= MAX_TIMEOUT_MS;
   }
 }

@@ -2,12 +2,7 @@
 // in the order of calls, so any answer proves that nothing before it is stuck.
 import type { Clock } from '../../util/clock.ts';
 import { UnavailableError } from '../../util/errors.ts';
-
-/** Without any answer for so long. With the time between checks below the second that Broker promises. */
-const TIMEOUT_MS = 750;
-const CHECK_MS = 200;
-/** Even when Redis is busy with other things. */
-const MAX_TIMEOUT_MS = 5000;
+import { Overdue } from '../overdue.ts';
 
 export interface Call {
   readonly sinceMs: number;
@@ -19,16 +14,18 @@ export class PendingCalls {
   readonly #clock: Clock;
   /** Oldest first. */
   readonly #calls = new Set<Call>();
+  readonly #overdue: Overdue<Call>;
   #bytes = 0;
   #failed = 0;
   #stalled = false;
-  #heardMs = -Infinity;
-  #checkAtMs = 0;
-  #checking: NodeJS.Timeout | undefined;
-  #confirming: NodeJS.Immediate | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#overdue = new Overdue({
+      clock,
+      waiting: () => this.#calls,
+      giveUp: (call) => this.#giveUp(call),
+    });
   }
 
   get size(): number {
@@ -51,7 +48,7 @@ export class PendingCalls {
     const call = { sinceMs: this.#clock.monotonicMs(), bytes, fail };
     this.#calls.add(call);
     this.#bytes += bytes;
-    this.#checkLater();
+    this.#overdue.watch();
     return call;
   }
 
@@ -59,60 +56,18 @@ export class PendingCalls {
   settled(call: Call): void {
     this.#calls.delete(call);
     this.#bytes -= call.bytes;
-    this.#heardMs = this.#clock.monotonicMs();
+    this.#overdue.heard();
     this.#stalled = false;
   }
 
   close(): void {
-    clearTimeout(this.#checking);
-    clearImmediate(this.#confirming);
-    this.#checking = undefined;
-    this.#confirming = undefined;
+    this.#overdue.stop();
   }
 
-  #check(): void {
-    this.#checking = undefined;
-    const nowMs = this.#clock.monotonicMs();
-    // A process that was stalled itself has no right to call others silent.
-    if (nowMs >= this.#checkAtMs + CHECK_MS) this.#heardMs = nowMs;
-    if (!this.#isOldestLate(nowMs)) {
-      this.#checkLater();
-      return;
-    }
-    // Perhaps the answer is there and was not read yet: only what is late after the sockets were read has failed.
-    this.#confirming = setImmediate(() => {
-      this.#confirming = undefined;
-      this.#failLate();
-      this.#checkLater();
-    });
-  }
-
-  #checkLater(): void {
-    if (this.#calls.size === 0 || this.#checking !== undefined || this.#confirming !== undefined) return;
-    this.#checkAtMs = this.#clock.monotonicMs() + CHECK_MS;
-    this.#checking = setTimeout(() => {
-      this.#check();
-    }, CHECK_MS);
-  }
-
-  #failLate(): void {
-    const nowMs = this.#clock.monotonicMs();
-    for (const call of this.#calls) {
-      if (!this.#isLate(call, nowMs)) return;
-      this.#calls.delete(call);
-      this.#failed += 1;
-      this.#stalled = true;
-      call.fail(new UnavailableError('Redis does not answer'));
-    }
-  }
-
-  #isOldestLate(nowMs: number): boolean {
-    for (const call of this.#calls) return this.#isLate(call, nowMs);
-    return false;
-  }
-
-  /** A Redis that works through what is before this call is not late. */
-  #isLate({ sinceMs }: Call, nowMs: number): boolean {
-    return nowMs - Math.max(sinceMs, this.#heardMs) >= TIMEOUT_MS || nowMs - sinceMs >= MAX_TIMEOUT_MS;
+  #giveUp(call: Call): void {
+    this.#calls.delete(call);
+    this.#failed += 1;
+    this.#stalled = true;
+    call.fail(new UnavailableError('Redis does not answer'));
   }
 }

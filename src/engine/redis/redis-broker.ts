@@ -2,12 +2,7 @@
 import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { UnavailableError } from '../../util/errors.ts';
-import type {
-  ClientInfo,
-  Publication,
-  PublicationDraft,
-  StreamPosition,
-} from '../../protocol/publication.ts';
+import type { ClientInfo, Publication, PublicationDraft } from '../../protocol/publication.ts';
 import type {
   Broker,
   BrokerListener,
@@ -16,6 +11,7 @@ import type {
   PublishOptions,
   PublishResult,
 } from '../broker.ts';
+import { NO_POSITION, SUPPRESSED, TAKEN } from '../publish-results.ts';
 import type { ChannelEntry } from './channel-entry.ts';
 import { Channels } from './channels.ts';
 import type { Keys } from './keys.ts';
@@ -24,9 +20,6 @@ import { Numbering } from './numbering.ts';
 import type { Scripts } from './scripts.ts';
 import type { Shard } from './shard.ts';
 
-const NO_POSITION: StreamPosition = Object.freeze({ offset: 0, epoch: '' });
-const TAKEN: PublishResult = Object.freeze({ position: NO_POSITION, suppressed: false });
-const SUPPRESSED = [false, 'idempotency', 'version'] as const;
 const DEFAULT_IDEMPOTENCY_TTL_MS = 300_000;
 /** Of what is not counted byte by byte: names, options, envelopes. */
 const CALL_BYTES = 256;
