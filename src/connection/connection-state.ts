@@ -51,7 +51,7 @@ export type ConnectionEvent =
   | { readonly type: 'ping_skipped' }
   | { readonly type: 'deadline'; readonly nowMs: number }
   | { readonly type: 'close'; readonly cause: CloseCause }
-  | { readonly type: 'transport_closed' };
+  | { readonly type: 'transport_closed'; readonly cause: CloseCause };
 
 export type ConnectionEffect =
   | { readonly type: 'run' }
@@ -136,7 +136,7 @@ export function transition(
     case 'close':
       return close(state, event.cause);
     case 'transport_closed':
-      return [closed(state), [{ type: 'release', cause: CloseCauses.connectionClosed }]];
+      return [closed(state), [{ type: 'release', cause: event.cause }]];
   }
 }
 

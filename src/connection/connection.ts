@@ -20,6 +20,7 @@ import {
 } from './connection-state.ts';
 import type { Flushable, Flusher } from './flusher.ts';
 import { type FrameClass, Outbox, type OutboxCounters, type OutboxLimits } from './outbox.ts';
+import { PingAnswers } from './ping-answers.ts';
 import { SESSION_SCHEMA, type Session, type SessionSnapshot } from './session.ts';
 import type { Subscription } from './subscription.ts';
 import type { Transport } from './transport.ts';
@@ -73,6 +74,7 @@ export class Connection implements Timed, Flushable {
   #batching = false;
   #dirty = false;
   #drainsAtSkippedPing = -1;
+  #pingAnswers: PingAnswers | undefined;
 
   constructor(transport: Transport, session: Session, shared: ConnectionShared) {
     this.transport = transport;
@@ -160,11 +162,25 @@ export class Connection implements Timed, Flushable {
   }
 
   onTransportDrain(): void {
-    if (!this.isClosed) this.#outbox.drained(this.transport);
+    if (this.isClosed) return;
+    const pong = this.#pingAnswers?.takeHeld();
+    if (pong !== undefined) this.deliver(pong, 'control');
+    this.#outbox.drained(this.transport);
   }
 
-  onTransportClosed(): void {
-    this.dispatch({ type: 'transport_closed' });
+  /** The peer is gone, or the transport has told it why it has to go. */
+  onTransportClosed(cause: CloseCause = CloseCauses.connectionClosed): void {
+    this.dispatch({ type: 'transport_closed', cause });
+  }
+
+  /** A ping frame of the peer, with the frame that answers it. */
+  onTransportPing(pong: Buffer): void {
+    if (this.isClosed) return;
+    const nowMs = this.#shared.clock.monotonicMs();
+    const answers = (this.#pingAnswers ??= new PingAnswers(nowMs));
+    if (!answers.mayAnswer(nowMs)) this.close(CloseCauses.tooManyRequests);
+    else if (this.#outbox.isBlocked) answers.hold(pong);
+    else this.deliver(pong, 'control');
   }
 
   /** A pong frame, where pings are frames; such clients may also send them unasked. */

@@ -56,6 +56,7 @@ function createServer(maxPayload: number, closeTimeout: number, compresses: bool
     clientTracking: false,
     perMessageDeflate: compresses && { serverNoContextTakeover: true, clientNoContextTakeover: true },
     maxPayload,
+    autoPong: false,
     closeTimeout,
     // Only what the peer offered and we speak is echoed; a JSON client offers nothing and gets nothing (§2.1).
     handleProtocols: (offered: Set<string>) =>

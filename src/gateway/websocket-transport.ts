@@ -42,6 +42,7 @@ export class WebSocketTransport implements Transport {
     this.#ws.on('message', onMessage);
     this.#ws.on('close', onClose);
     this.#ws.on('error', onError);
+    this.#ws.on('ping', onPing);
   }
 
   write(frames: Buffer): boolean {
@@ -111,9 +112,42 @@ function onClose(this: WebSocket): void {
   if (this instanceof GatewaySocket) this.connection?.onTransportClosed();
 }
 
-/** ws has answered the peer with the right close code already (1002, 1007, 1009) and ends the socket. */
-function onError(this: WebSocket): void {
-  if (this instanceof GatewaySocket) this.connection?.onTransportClosed();
+/** ws has answered the peer with the close code already, without a reason, and ends the socket. */
+function onError(this: WebSocket, error: Error): void {
+  if (this instanceof GatewaySocket) this.connection?.onTransportClosed(causeOf(error));
+}
+
+function causeOf(error: Error): CloseCause {
+  const code = 'code' in error ? String(error.code) : '';
+  return (
+    CAUSE_OF_FRAME_ERROR.get(code) ??
+    (code.startsWith('WS_ERR_') ? CloseCauses.protocolError : INFLATE_FAILED)
+  );
+}
+
+/** By the codes of ws; its others are 1002. */
+const CAUSE_OF_FRAME_ERROR: ReadonlyMap<string, CloseCause> = new Map([
+  ['WS_ERR_INVALID_UTF8', CloseCauses.invalidPayload],
+  ['WS_ERR_TOO_MANY_BUFFERED_PARTS', CloseCauses.policyViolation],
+  ['WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH', CloseCauses.messageTooBig],
+  ['WS_ERR_UNSUPPORTED_MESSAGE_LENGTH', CloseCauses.messageTooBig],
+]);
+
+/** Errors of zlib have codes of its own. */
+const INFLATE_FAILED = CloseCauses.invalidPayload;
+
+/** By ourselves: ws cuts the socket without a word when a peer sends more than a few at once. */
+function onPing(this: WebSocket, data: Buffer): void {
+  if (this instanceof GatewaySocket) this.connection?.onTransportPing(pongFrame(data));
+}
+
+/** The payload of a control frame has at most 125 bytes: its length is one byte. */
+function pongFrame(payload: Buffer): Buffer {
+  const frame = Buffer.allocUnsafe(payload.length + 2);
+  frame[0] = 0x8a;
+  frame[1] = payload.length;
+  payload.copy(frame, 2);
+  return frame;
 }
 
 function onPong(this: WebSocket): void {

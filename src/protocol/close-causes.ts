@@ -41,6 +41,11 @@ export const CloseCauses = {
   permissionDenied: cause('permission_denied', 3507, 'permission denied'),
   notAvailable: cause('not_available', 3508, 'not available'),
   tooManyErrors: cause('too_many_errors', 3509, 'too many errors'),
+  /** Frames that break the rules of WebSocket (RFC 6455 §7.4.1): its library has said so to the peer already. */
+  protocolError: cause('protocol_error', 1002, 'protocol error'),
+  invalidPayload: cause('invalid_payload', 1007, 'invalid payload'),
+  policyViolation: cause('policy_violation', 1008, 'policy violation'),
+  messageTooBig: cause('message_too_big', 1009, 'message too big'),
   /** Told to a peer that never spoke the protocol when the server leaves (RFC 6455 §7.4.1). */
   goingAway: cause('going_away', 1001, 'going away', 'debug'),
 } as const;

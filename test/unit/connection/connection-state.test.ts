@@ -121,7 +121,7 @@ const TABLE: Row[] = [
   ],
   [
     'transport closed',
-    { type: 'transport_closed' },
+    { type: 'transport_closed', cause: CloseCauses.connectionClosed },
     ['closed', release],
     ['closed', release],
     ['closed', release],

@@ -437,6 +437,29 @@ t.test('a connection may end while a handler runs', async (t) => {
   t.equal(all.ends.length, 1);
 });
 
+t.test('ping frames are answered with one pong when the peer reads again', async (t) => {
+  const all = new LoneConnections();
+  const connection = all.live();
+  const transport = wire(connection);
+  connection.onTransportPing(pong(1));
+  all.flush();
+  t.same(transport.writes.at(-1), pong(1));
+  transport.slow = true;
+  connection.deliver(publication(1), 'publication');
+  all.flush();
+  for (let n = 2; n <= 300; n += 1) connection.onTransportPing(pong(n));
+  t.equal(all.sums.queuedBytes, 0, 'none waits in the outbox');
+  transport.slow = false;
+  transport.drain(connection);
+  all.flush();
+  t.same(
+    transport.messages.map(({ n }) => n).filter((n) => n !== undefined),
+    [1, 300],
+  );
+  for (let n = 0; n < 1_000; n += 1) connection.onTransportPing(pong(0));
+  t.equal(transport.closedWith?.code, 3013);
+});
+
 t.test('after the end nothing happens, however often it ends', async (t) => {
   const all = new LoneConnections();
   const connection = all.live();
@@ -564,3 +587,8 @@ t.test('all of a connection is one object that survives being written down', asy
   });
   t.strictSame(snapshot.subscriptions, [state]);
 });
+
+function pong(n: number): Buffer {
+  const payload = Buffer.from(JSON.stringify({ n }));
+  return Buffer.concat([Buffer.from([0x8a, payload.length]), payload]);
+}

@@ -12,6 +12,10 @@ import { below, pick, seeded } from '../../helpers/random.ts';
 
 const CLOSES: [code: number, reason: string][] = [
   [1001, 'going away'],
+  [1002, 'protocol error'],
+  [1007, 'invalid payload'],
+  [1008, 'policy violation'],
+  [1009, 'message too big'],
   [3000, 'connection closed'],
   [3001, 'shutdown'],
   [3004, 'internal server error'],
