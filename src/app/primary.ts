@@ -20,10 +20,11 @@ import { defaultSlotPolicy, Supervisor } from '../cluster/supervisor.ts';
 import type { WorkerProcess } from '../cluster/worker-process.ts';
 import { controlSocketPath } from '../config/control-socket.ts';
 import type { Config } from '../config/schema.ts';
-import { MemoryEngineServer } from '../engine/memory/engine-server.ts';
+import { snapshotFile } from '../config/snapshot-file.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
 import { ConfigError, HoldfastError } from '../util/errors.ts';
+import { EmbeddedEngine } from './embedded-engine.ts';
 import { PrimaryMetrics } from './primary-metrics.ts';
 
 export interface PrimaryDeps {
@@ -59,7 +60,7 @@ class Primary {
   /** Mode 0700: only this user's processes reach the engine. */
   readonly #runtimeDirectory = mkdtempSync(join(tmpdir(), 'holdfast-'));
   /** Undefined with Redis. */
-  readonly #engine: MemoryEngineServer | undefined;
+  readonly #engine: EmbeddedEngine | undefined;
   readonly #metrics: PrimaryMetrics;
   readonly #supervisor: Supervisor;
   readonly #assigner: ConnectionAssigner;
@@ -81,7 +82,13 @@ class Primary {
     const enginePath = join(this.#runtimeDirectory, 'engine.sock');
     this.#engine =
       config.engine.type === 'memory'
-        ? new MemoryEngineServer({ clock, path: enginePath, newEpoch, logger })
+        ? new EmbeddedEngine({
+            clock,
+            path: enginePath,
+            newEpoch,
+            logger,
+            snapshotFile: snapshotFile(config, deps.environment),
+          })
         : undefined;
     this.#metrics = new PrimaryMetrics(deps.version);
     this.#supervisor = new Supervisor(

@@ -12,12 +12,20 @@ export const workers = z
   .prefault(0)
   .meta({ description: 'Worker processes. 0: one for each available core.' });
 
+const memory = section('The embedded engine, with `engine.type: memory`.', {
+  snapshot_file: text(
+    'File in which history waits over a planned restart (SIGTERM, SIGINT, `holdfast drain`). Empty: ' +
+      '`history-<port>.snapshot` in the `$STATE_DIRECTORY` that systemd gives, or, without one, history ends with the process.',
+  ),
+});
+
 export const engine = section('Where publications, history and presence live.', {
   type: choice(
     '`memory`: in the primary process of this host. `redis`: in Redis, shared by all hosts.',
     ['memory', 'redis'],
     'memory',
   ),
+  memory,
   redis,
 });
 
