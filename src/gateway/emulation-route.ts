@@ -9,7 +9,6 @@ import type { Cors } from './cors.ts';
 import { digestOf, type EmulatedSessions } from './emulated-sessions.ts';
 import type { RouteGroup } from './http-server.ts';
 import { encodingOf } from './media-type.ts';
-import { methodNotAllowed } from './method-not-allowed.ts';
 
 export interface EmulationDeps {
   readonly bus: NodeBus;
@@ -44,7 +43,6 @@ export class EmulationRoute implements RouteGroup {
       this.#answer(request, reply),
     );
     cors.preflight(app, path, ['POST']);
-    methodNotAllowed(app, path, ['POST', 'OPTIONS']);
   }
 
   async #answer(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {

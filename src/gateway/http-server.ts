@@ -1,15 +1,25 @@
 // The HTTP side of one worker: a public server whose sockets are handed in by the primary, and a listener for back ends
 // and operators when they get a port of their own. 'upgrade' events of the public server belong to upgrade.ts.
-import { createServer, type Server, STATUS_CODES } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import {
   type FastifyError,
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
   fastify,
+  type HTTPMethods,
+  type onRequestHookHandler,
 } from 'fastify';
 import type { Logger } from '../observe/logger.ts';
+import { parseTarget } from './client-request.ts';
 
 /** Routes that belong together, and where they are served. */
 export interface RouteGroup {
@@ -56,6 +66,11 @@ const DEFAULT_HEADERS = {
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
 };
+
+const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
+/** Pipelined requests of one connection that are read while it is answered. */
+const MAX_DROPPED_REQUESTS = 16;
 
 /** What fastify accepts; it answers 415 to a type that is no type, before any route could say that it does not care. */
 const MEDIA_TYPE = /^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$)/u;
@@ -118,12 +133,14 @@ async function createApp(
           maxHeaderSize: limits.maxHeaderBytes,
         },
         handler,
-      ).on('clientError', refuseMalformed),
+      )
+        .on('clientError', refuseMalformed)
+        .on('connect', refuseTunnel),
   });
   // Bodies reach routes as they came: what they are is known by the route, not by a header.
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-  if (isPublic) app.addHook('onRequest', refusePipelined);
+  if (isPublic) app.addHook('onRequest', onlyRequestOf());
   app.addHook('onRequest', (request, reply, done) => {
     const { headers } = request.raw;
     if (!MEDIA_TYPE.test(headers['content-type'] ?? '')) headers['content-type'] = UNKNOWN_MEDIA_TYPE;
@@ -132,21 +149,49 @@ async function createApp(
   });
   app.setErrorHandler((error: FastifyError, request, reply) => answerError(error, request, reply, logger));
   const served = groups.flatMap((group) => group.serves);
-  app.setNotFoundHandler((_request, reply) =>
-    reply
+  app.setNotFoundHandler((request, reply) => {
+    const { path } = parseTarget(request.raw.url);
+    const allowed = METHODS.filter((method) => app.hasRoute({ url: path, method })).join(', ');
+    if (allowed !== '') {
+      return reply
+        .code(405)
+        .header('allow', allowed)
+        .type('text/plain')
+        .send(`Method Not Allowed: this path takes ${allowed}.\n`);
+    }
+    return reply
       .code(404)
       .type('text/plain')
-      .send(`Not found. This address serves:\n${served.map((line) => `  ${line}\n`).join('')}`),
-  );
+      .send(`Not found. This address serves:\n${served.map((line) => `  ${line}\n`).join('')}`);
+  });
   for (const group of groups) group.register(app);
   await app.ready();
   return app;
 }
 
-/** A request behind another one would wait, in memory, for a response that may be a stream; each closes its connection. */
-function refusePipelined(request: FastifyRequest, reply: FastifyReply, done: () => void): void {
-  if (reply.raw.socket === null) request.raw.socket.destroy();
-  else done();
+/**
+ * A connection serves one request: a session's requests go to their own worker each. Who sends others behind it gets the
+ * first answer, which says that it is the last; behind a stream, which may never end, the connection is cut.
+ */
+function onlyRequestOf(): onRequestHookHandler {
+  const served = new WeakMap<Socket, { readonly response: ServerResponse; dropped: number }>();
+  return (request, reply, done) => {
+    const { socket } = request.raw;
+    void reply.header('connection', 'close');
+    const first = served.get(socket);
+    if (first === undefined) {
+      served.set(socket, { response: reply.raw, dropped: 0 });
+      done();
+      return;
+    }
+    reply.hijack();
+    // Unread bytes would reset the connection at its end, and the answer would be lost with them.
+    request.raw.resume();
+    first.dropped += 1;
+    const { response } = first;
+    const isStream = response.headersSent && !response.writableEnded;
+    if (isStream || first.dropped > MAX_DROPPED_REQUESTS) socket.destroy();
+  };
 }
 
 /** What went wrong inside is for the log; the peer gets the status. */
@@ -190,6 +235,14 @@ function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`,
     () => socket.destroy(),
+  );
+}
+
+/** CONNECT asks for a proxy. */
+function refuseTunnel(_request: IncomingMessage, socket: Duplex): void {
+  socket.on('error', () => socket.destroy());
+  socket.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n', () =>
+    socket.destroy(),
   );
 }
 

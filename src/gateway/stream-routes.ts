@@ -10,7 +10,6 @@ import type { ConnectionOpener } from './connection-opener.ts';
 import type { Cors } from './cors.ts';
 import type { RouteGroup } from './http-server.ts';
 import { encodingOf } from './media-type.ts';
-import { methodNotAllowed } from './method-not-allowed.ts';
 import { StreamTransport, type StreamTransportOptions } from './stream-transport.ts';
 
 export interface StreamEndpoint {
@@ -74,7 +73,6 @@ export class StreamRoutes implements RouteGroup {
         handler: (request, reply) => this.#answer(endpoint, request, reply),
       });
       cors.preflight(app, path, methods);
-      methodNotAllowed(app, path, [...methods, 'OPTIONS']);
     }
   }
 

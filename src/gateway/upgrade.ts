@@ -74,6 +74,7 @@ export class UpgradeHandler {
     const { path, query } = parseTarget(request.url);
     const endpoint = this.#endpoints.get(path);
     if (endpoint === undefined) return refuse(socket, 404);
+    if (request.method !== 'GET') return refuse(socket, 405);
     if (!this.#deps.origins.allows(request.headers.origin)) return this.#refuse(socket, 403, 'origin');
     const refusal = this.#deps.admission.refusal();
     if (refusal !== undefined) return this.#refuse(socket, 503, refusal);
@@ -133,12 +134,17 @@ export class UpgradeHandler {
   }
 }
 
-const STATUS_LINES = { 403: 'Forbidden', 404: 'Not Found', 503: 'Service Unavailable' } as const;
+const STATUS_LINES = {
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  503: 'Service Unavailable',
+} as const;
 
 function refuse(socket: Duplex, status: keyof typeof STATUS_LINES): void {
-  const retry = status === 503 ? 'Retry-After: 1\r\n' : '';
+  const hint = status === 503 ? 'Retry-After: 1\r\n' : status === 405 ? 'Allow: GET\r\n' : '';
   socket.end(
-    `HTTP/1.1 ${status} ${STATUS_LINES[status]}\r\nConnection: close\r\n${retry}Content-Length: 0\r\n\r\n`,
+    `HTTP/1.1 ${status} ${STATUS_LINES[status]}\r\nConnection: close\r\n${hint}Content-Length: 0\r\n\r\n`,
     () => socket.destroy(),
   );
 }

@@ -61,6 +61,10 @@ async function raw(port: number, text: string): Promise<string> {
   return answer;
 }
 
+function post(body: string): string {
+  return `POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
+}
+
 t.test('answers over sockets that were handed in', async (t) => {
   const { port } = await start(t);
   const response = await fetch(`http://127.0.0.1:${port}/echo`, { method: 'POST', body: '{"a": 1}' });
@@ -91,6 +95,40 @@ t.test('an unknown path is told what there is', async (t) => {
   t.match(text, 'POST /echo');
   t.match(text, 'WebSocket /connection/websocket');
   t.notMatch(text, 'hunter2');
+});
+
+t.test('requests behind the first one of a connection', async (t) => {
+  const { servers, port } = await start(t, { internal: true });
+  const answer = await raw(port, post('first') + post('second') + post('x'.repeat(60_000)));
+  t.match(
+    answer,
+    /^HTTP\/1\.1 200 [^]*\r\nconnection: close\r\n[^]*\r\n\r\nfirst$/,
+    'one answer, and it says so',
+  );
+  const many = await raw(port, post('first') + post('').repeat(100));
+  t.equal(many.match(/HTTP\/1\.1/g)?.length ?? 0, 0, 'who sends without end gets none');
+  const internal = servers.internalServer;
+  if (internal === undefined) throw new Error('no internal server');
+  const get = 'GET /api HTTP/1.1\r\nHost: a\r\n';
+  const both = await raw(portOf(internal), `${get}\r\n${get}Connection: close\r\n\r\n`);
+  t.equal(both.match(/HTTP\/1\.1 200/g)?.length, 2, 'back ends keep their connection');
+});
+
+t.test('a method that a path does not have', async (t) => {
+  const { port } = await start(t);
+  for (const [method, path, allow] of [
+    ['DELETE', '/connection/websocket', 'GET, HEAD'],
+    ['POST', '/connection/websocket?a=1', 'GET, HEAD'],
+    ['TRACE', '/connection/websocket', 'GET, HEAD'],
+    ['GET', '/echo', 'POST'],
+    ['PROPFIND', '/echo', 'POST'],
+  ] as const) {
+    const answer = await raw(port, `${method} ${path} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    t.match(answer, /^HTTP\/1\.1 405 Method Not Allowed\r\n/, `${method} ${path}`);
+    t.match(answer, `allow: ${allow}\r\n`);
+  }
+  t.match(await raw(port, 'DELETE /nowhere HTTP/1.1\r\nHost: a\r\n\r\n'), /^HTTP\/1\.1 404 /);
+  t.match(await raw(port, 'CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n'), /^HTTP\/1\.1 501 /);
 });
 
 t.test('a WebSocket path without an upgrade says so', async (t) => {
@@ -168,7 +206,8 @@ t.test('without one they are public', async (t) => {
 
 t.test('close ends idle connections and leaves nothing open', async (t) => {
   const { servers, port, front } = await start(t, { internal: true, limits: { closeGraceMs: 50 } });
-  const idle = connect(port, '127.0.0.1');
+  if (servers.internalServer === undefined) throw new Error('no internal server');
+  const idle = connect(portOf(servers.internalServer), '127.0.0.1');
   await once(idle, 'connect');
   idle.write('GET /api HTTP/1.1\r\nHost: a\r\n\r\n');
   await once(idle, 'data');
