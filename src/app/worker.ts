@@ -85,11 +85,10 @@ export async function runWorker(): Promise<void> {
 
   // The engine needs its listener before there is a hub; it calls nobody before `connect`.
   const listener: BrokerListener = {
-    onPublication: (channel, publication, epoch, previous) =>
-      inbound.onPublication(channel, publication, epoch, previous),
-    onJoin: (channel, info) => inbound.onJoin(channel, info),
-    onLeave: (channel, info) => inbound.onLeave(channel, info),
-    onInterruption: () => inbound.onInterruption(),
+    onPublication: (...args) => inbound.onPublication(...args),
+    onJoin: (...args) => inbound.onJoin(...args),
+    onLeave: (...args) => inbound.onLeave(...args),
+    onInterruption: (...args) => inbound.onInterruption(...args),
   };
   const { client: engine, checks: engineChecks } = await orFail(link, async () =>
     createEngineClient(config.engine, {

@@ -1,6 +1,7 @@
 // What every engine offers: channels with publications and history. Implemented by `memory/` (served by the primary)
 // and by `redis/`; both pass test/contract/broker.
 import type { ClientInfo, Publication, PublicationDraft, StreamPosition } from '../protocol/publication.ts';
+import type { Origin } from './numbering.ts';
 
 export interface PublishOptions {
   /** Publications kept; 0 means that the channel has no history and the publication gets no offset. */
@@ -69,11 +70,17 @@ export interface Broker {
 export interface BrokerListener {
   /**
    * `epoch` is empty in channels without history. `previous` is the publication before this one, when asked for with
-   * `delta` and still known.
+   * `delta` and still known. `origin` comes with everything that has no offset.
    */
-  onPublication(channel: string, publication: Publication, epoch: string, previous?: Publication): void;
-  onJoin(channel: string, info: ClientInfo): void;
-  onLeave(channel: string, info: ClientInfo): void;
+  onPublication(
+    channel: string,
+    publication: Publication,
+    epoch: string,
+    previous?: Publication,
+    origin?: Origin,
+  ): void;
+  onJoin(channel: string, info: ClientInfo, origin?: Origin): void;
+  onLeave(channel: string, info: ClientInfo, origin?: Origin): void;
   /**
    * Deliveries may have been lost, in this channel or, without one, in every channel (the link to the engine broke): positions
    * must be compared.

@@ -55,12 +55,12 @@ export class EngineProbe implements HealthCheck {
   /** Stands before the hub as the broker's listener and keeps the echoes to itself. */
   intercept(next: BrokerListener): BrokerListener {
     return {
-      onPublication: (channel, publication, epoch, previous) => {
+      onPublication: (channel, publication, epoch, previous, origin) => {
         if (channel === this.channel) this.#onEcho(publication.data);
-        else next.onPublication(channel, publication, epoch, previous);
+        else next.onPublication(channel, publication, epoch, previous, origin);
       },
-      onJoin: (channel, info) => next.onJoin(channel, info),
-      onLeave: (channel, info) => next.onLeave(channel, info),
+      onJoin: (channel, info, origin) => next.onJoin(channel, info, origin),
+      onLeave: (channel, info, origin) => next.onLeave(channel, info, origin),
       onInterruption: (channel) => next.onInterruption(channel),
     };
   }

@@ -1,6 +1,7 @@
 // Something that happened in a channel, as it goes to subscribers: encoded once per wire format.
 import { fossilDelta } from '../protocol/fossil-delta.ts';
 import { frameMessages } from '../protocol/message-framing.ts';
+import type { Origin } from '../engine/numbering.ts';
 import type { ClientInfo, Publication } from '../protocol/publication.ts';
 import type { Codec, DeliveredPublication, Push } from '../protocol/replies.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
@@ -15,8 +16,14 @@ export type ChannelEvent =
       readonly epoch: string;
       /** Base of a delta, when the publisher asked for one. */
       readonly previous: Publication | undefined;
+      /** Of what has no offset. */
+      readonly origin?: Origin | undefined;
     }
-  | { readonly kind: 'join' | 'leave'; readonly info: ClientInfo };
+  | {
+      readonly kind: 'join' | 'leave';
+      readonly info: ClientInfo;
+      readonly origin?: Origin | undefined;
+    };
 
 /**
  * plain: as published · full: the whole payload in the form of a delta subscription · patch: what changed since the

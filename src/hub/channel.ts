@@ -3,6 +3,7 @@ import type { Subscription } from '../connection/subscription.ts';
 import type { StreamPosition } from '../protocol/publication.ts';
 import { Batch } from './batch.ts';
 import { type ChannelEvent, ChannelItem, type Codecs } from './channel-item.ts';
+import { Heard } from './heard.ts';
 
 /** What a pass over the subscribers needs; the fan-out brings it. */
 export interface PassDeps {
@@ -31,6 +32,7 @@ export class HubChannel {
   joiners = 0;
   /** Highest position seen, for position checks; undefined before the first publication with an offset. */
   top: StreamPosition | undefined;
+  readonly heard = new Heard();
   lastPublicationMs = 0;
   /** In the fan-out's queue. */
   queued = false;
@@ -65,7 +67,9 @@ export class HubChannel {
     return this.#batch !== undefined || this.#pending.length > 0;
   }
 
-  add(event: ChannelEvent): void {
+  /** Returns how many of its publisher are missing before it. */
+  add(event: ChannelEvent): number {
+    const missing = this.heard.note(event);
     this.#sequence += 1;
     const item = new ChannelItem(this.name, this.#sequence, event);
     if (event.kind === 'publication' && event.publication.offset > 0) {
@@ -74,6 +78,7 @@ export class HubChannel {
     this.#pending.push(item);
     this.#pendingBytes += item.bytes;
     if (this.joiners > 0) this.#logForJoiners(item);
+    return missing;
   }
 
   /** Throws away what has not begun to go out; positioned subscribers notice the gap by themselves. */

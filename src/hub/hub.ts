@@ -5,6 +5,7 @@ import type { Connection } from '../connection/connection.ts';
 import type { Flusher } from '../connection/flusher.ts';
 import type { Subscription } from '../connection/subscription.ts';
 import type { Broker, BrokerListener } from '../engine/broker.ts';
+import type { Origin } from '../engine/numbering.ts';
 import type { PresenceStore } from '../engine/presence-store.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
 import type { ClientInfo, Publication } from '../protocol/publication.ts';
@@ -18,6 +19,8 @@ import { type ServingDeps, serveBatch } from './serving.ts';
 export interface HubCounters {
   delivered: number;
   publicationsIn: number;
+  /** Noticed by the numbers of their publishers. */
+  publicationsMissed: number;
 }
 
 export interface HubDeps {
@@ -212,16 +215,22 @@ export class Hub implements BrokerListener {
     else this.unsubscribe(subscription, UnsubscribeCodes.insufficientState);
   }
 
-  onPublication(channel: string, publication: Publication, epoch: string, previous?: Publication): void {
-    this.#deliver(channel, { kind: 'publication', publication, epoch, previous });
+  onPublication(
+    channel: string,
+    publication: Publication,
+    epoch: string,
+    previous?: Publication,
+    origin?: Origin,
+  ): void {
+    this.#deliver(channel, { kind: 'publication', publication, epoch, previous, origin });
   }
 
-  onJoin(channel: string, info: ClientInfo): void {
-    this.#deliver(channel, { kind: 'join', info });
+  onJoin(channel: string, info: ClientInfo, origin?: Origin): void {
+    this.#deliver(channel, { kind: 'join', info, origin });
   }
 
-  onLeave(channel: string, info: ClientInfo): void {
-    this.#deliver(channel, { kind: 'leave', info });
+  onLeave(channel: string, info: ClientInfo, origin?: Origin): void {
+    this.#deliver(channel, { kind: 'leave', info, origin });
   }
 
   onInterruption(name?: string): void {
@@ -239,7 +248,7 @@ export class Hub implements BrokerListener {
     if (channel === undefined) return;
     if (event.kind === 'publication') channel.lastPublicationMs = this.#deps.nowMs();
     const bytesBefore = channel.pendingBytes;
-    channel.add(event);
+    this.#deps.counters.publicationsMissed += channel.add(event);
     if (this.#fanOut.addPendingBytes(channel.pendingBytes - bytesBefore) > MAX_PENDING_BYTES) {
       const freed = channel.pendingBytes;
       this.#deps.onDropped('fanout_overload', channel.dropPending());

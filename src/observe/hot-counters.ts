@@ -98,6 +98,7 @@ export class HotCounters implements HotFields {
   bytesIn = 0;
   bytesOut = 0;
   publicationsIn = 0;
+  publicationsMissed = 0;
   delivered = 0;
   slowConsumers = 0;
   /** Bytes in all outboxes; the metric is read from here. */

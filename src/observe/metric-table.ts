@@ -81,6 +81,11 @@ export const METRICS = {
     'Publications that reached a worker from the engine.',
     [],
   ),
+  publicationsMissed: counter(
+    'publications_missed_total',
+    'Publications without history, joins and leaves that never reached a worker, noticed by the next of their publisher.',
+    [],
+  ),
   delivered: counter('publications_delivered_total', 'Publications written to subscribers.', []),
   dropped: counter('publications_dropped_total', 'Publications that a subscriber did not get.', ['reason']),
   deliveryLatency: histogram(

@@ -20,6 +20,7 @@ import { type ChannelEntry, ClientChannels } from './client-channels.ts';
 import type { ClientLink } from './client-link.ts';
 import { FrameReader } from '../frame-reader.ts';
 import type { FrameWriter } from '../frame-writer.ts';
+import { Numbering, type Origin, publisherOf } from '../numbering.ts';
 import { readInfo, readPublication, writeDraft, writeInfo } from '../publication-codec.ts';
 import { SUPPRESSED, TAKEN } from '../publish-results.ts';
 import { FrameType, PublishFlag } from './wire.ts';
@@ -28,6 +29,8 @@ import { WireError } from '../wire-error.ts';
 export interface ClientBrokerDeps {
   readonly clock: Clock;
   readonly link: ClientLink;
+  /** This process: unique per start. */
+  readonly node: string;
   readonly listener: BrokerListener;
   readonly logger: Logger | undefined;
 }
@@ -35,6 +38,8 @@ export interface ClientBrokerDeps {
 export class ClientBroker implements Broker {
   readonly #deps: ClientBrokerDeps;
   readonly #link: ClientLink;
+  readonly #publisher: number;
+  readonly #numbering = new Numbering();
   readonly channels: ClientChannels;
   /** Publications that the engine or the local listener took. */
   published = 0;
@@ -45,6 +50,7 @@ export class ClientBroker implements Broker {
   constructor(deps: ClientBrokerDeps) {
     this.#deps = deps;
     this.#link = deps.link;
+    this.#publisher = publisherOf(deps.node);
     this.channels = new ClientChannels(deps.listener, deps.logger);
   }
 
@@ -75,12 +81,15 @@ export class ClientBroker implements Broker {
     }
     const entry = this.channels.get(channel);
     const time = this.#deps.clock.wallMs();
-    const refusal = this.#obstacle(entry) ?? this.#postPlain(entry, channel, time, draft);
+    const obstacle = this.#obstacle(entry);
+    if (obstacle !== undefined) return Promise.reject(obstacle);
+    const origin = { publisher: this.#publisher, number: this.#numbering.next(channel) };
+    const refusal = this.#postPlain(entry, channel, origin, time, draft);
     if (refusal !== undefined) return Promise.reject(refusal);
     if (entry !== undefined) {
       const { data, info, tags } = draft;
       const publication = { data, info, tags, offset: 0, time };
-      this.channels.deliver({ kind: 'publication', entry, after: entry.sent, publication });
+      this.channels.deliver({ kind: 'publication', entry, after: entry.sent, publication, origin });
     }
     this.published += 1;
     if (entry?.state === 'exclusive') this.publishedLocally += 1;
@@ -136,8 +145,9 @@ export class ClientBroker implements Broker {
       case FrameType.plain: {
         const channel = frame.string();
         if (this.#isExpected(channel)) {
+          const origin = readOrigin(frame);
           const time = frame.f64();
-          this.channels.publication(channel, readPublication(frame, 0, time), '');
+          this.channels.plain(channel, readPublication(frame, 0, time), origin);
         }
         break;
       }
@@ -150,7 +160,10 @@ export class ClientBroker implements Broker {
       case FrameType.leave: {
         const channel = frame.string();
         const kind = frame.type === FrameType.join ? 'join' : 'leave';
-        if (this.#isExpected(channel)) this.channels.presence(kind, channel, readInfo(frame));
+        if (this.#isExpected(channel)) {
+          const origin = readOrigin(frame);
+          this.channels.presence(kind, channel, readInfo(frame), origin);
+        }
         break;
       }
       case FrameType.offer:
@@ -245,9 +258,12 @@ export class ClientBroker implements Broker {
 
   #publishPresence(kind: 'join' | 'leave', channel: string, info: ClientInfo): Promise<void> {
     const entry = this.channels.get(channel);
-    const refusal = this.#obstacle(entry) ?? this.#postInfo(entry, kind, channel, info);
+    const obstacle = this.#obstacle(entry);
+    if (obstacle !== undefined) return Promise.reject(obstacle);
+    const origin = { publisher: this.#publisher, number: this.#numbering.next(channel) };
+    const refusal = this.#postInfo(entry, kind, channel, origin, info);
     if (refusal !== undefined) return Promise.reject(refusal);
-    if (entry !== undefined) this.channels.deliver({ kind, entry, after: entry.sent, info });
+    if (entry !== undefined) this.channels.deliver({ kind, entry, after: entry.sent, info, origin });
     return Promise.resolve();
   }
 
@@ -263,11 +279,13 @@ export class ClientBroker implements Broker {
   #postPlain(
     entry: ChannelEntry | undefined,
     channel: string,
+    origin: Origin,
     time: number,
     draft: PublicationDraft,
   ): Error | undefined {
     if (entry?.state === 'exclusive') return undefined;
-    writeDraft(this.#link.begin(FrameType.plain).string(channel).f64(time), draft);
+    const frame = this.#link.begin(FrameType.plain).string(channel);
+    writeDraft(frame.f64(origin.publisher).f64(origin.number).f64(time), draft);
     return this.#link.end();
   }
 
@@ -275,10 +293,12 @@ export class ClientBroker implements Broker {
     entry: ChannelEntry | undefined,
     kind: 'join' | 'leave',
     channel: string,
+    origin: Origin,
     info: ClientInfo,
   ): Error | undefined {
     if (entry?.state === 'exclusive') return undefined;
-    writeInfo(this.#link.begin(FrameType[kind]).string(channel), info);
+    const frame = this.#link.begin(FrameType[kind]).string(channel);
+    writeInfo(frame.f64(origin.publisher).f64(origin.number), info);
     return this.#link.end();
   }
 
@@ -303,6 +323,10 @@ function writeOptions(frame: FrameWriter, options: PublishOptions): void {
     .f64(options.historyMetaTtlMs);
   if (idempotencyKey !== '') frame.string(idempotencyKey).f64(options.idempotencyTtlMs ?? 0);
   if (version > 0) frame.f64(version).string(options.versionEpoch ?? '');
+}
+
+function readOrigin(frame: FrameReader): Origin {
+  return { publisher: frame.f64(), number: frame.f64() };
 }
 
 function readPosition(frame: FrameReader): StreamPosition {

@@ -11,6 +11,7 @@
 //   sent to the engine:   S1        S2              S: stored
 //   delivered here:            p         q          p is held until S1 has landed, q until S2 has; S1 lands before S2
 import type { BrokerListener } from '../broker.ts';
+import type { Origin } from '../numbering.ts';
 import type { ClientInfo, Publication } from '../../protocol/publication.ts';
 import type { Logger } from '../../observe/logger.ts';
 
@@ -37,6 +38,7 @@ interface DeliveryPlace {
   readonly entry: ChannelEntry;
   /** What the entry had sent when this was published. */
   readonly after: number;
+  readonly origin: Origin;
 }
 
 export type Delivery = DeliveryPlace &
@@ -145,8 +147,9 @@ export class ClientChannels {
     for (const delivery of local) {
       if (!this.has(delivery.entry)) continue;
       const { channel } = delivery.entry;
-      if (delivery.kind === 'publication') this.publication(channel, delivery.publication, '');
-      else this.presence(delivery.kind, channel, delivery.info);
+      const { origin } = delivery;
+      if (delivery.kind === 'publication') this.plain(channel, delivery.publication, origin);
+      else this.presence(delivery.kind, channel, delivery.info, origin);
     }
     this.#draining = false;
   }
@@ -167,6 +170,16 @@ export class ClientChannels {
     });
   }
 
+  /** A publication without a place in a stream. */
+  plain(channel: string, publication: Publication, origin: Origin): void {
+    this.delivered += 1;
+    try {
+      this.#listener.onPublication(channel, publication, '', undefined, origin);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
   publication(channel: string, publication: Publication, epoch: string, previous?: Publication): void {
     this.delivered += 1;
     try {
@@ -177,10 +190,10 @@ export class ClientChannels {
     }
   }
 
-  presence(kind: 'join' | 'leave', channel: string, info: ClientInfo): void {
+  presence(kind: 'join' | 'leave', channel: string, info: ClientInfo, origin: Origin): void {
     try {
-      if (kind === 'join') this.#listener.onJoin(channel, info);
-      else this.#listener.onLeave(channel, info);
+      if (kind === 'join') this.#listener.onJoin(channel, info, origin);
+      else this.#listener.onLeave(channel, info, origin);
     } catch (error) {
       this.#failed(error);
     }

@@ -88,7 +88,7 @@ export class MemoryEngineClient {
         this.#onFrame(frame);
       },
     });
-    this.#broker = new ClientBroker({ clock, link: this.#link, listener, logger });
+    this.#broker = new ClientBroker({ clock, link: this.#link, node, listener, logger });
     this.#presence = new ClientPresence(this.#link);
     this.#nodes = new ClientNodeBus({ link: this.#link, node, logger });
   }

@@ -1,8 +1,10 @@
 // The embedded engine: lives in the primary and serves the workers of this host over a UNIX socket.
+import { randomUUID } from 'node:crypto';
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from '../../observe/logger.ts';
 import type { Clock } from '../../util/clock.ts';
+import { publisherOf } from '../numbering.ts';
 import { InterestTable } from './interest.ts';
 import { NodeRegistry } from './node-registry.ts';
 import { PresenceRegistry } from './presence-registry.ts';
@@ -71,6 +73,7 @@ export class MemoryEngineServer {
       presence: this.#presence,
       nodes: this.#nodes,
       counters: this.#counters,
+      publisher: publisherOf(randomUUID()),
     });
     this.#server = createServer({ noDelay: true }, (socket) => {
       this.#accept(socket);

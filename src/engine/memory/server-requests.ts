@@ -3,6 +3,7 @@
 import type { Clock } from '../../util/clock.ts';
 import type { FrameReader } from '../frame-reader.ts';
 import type { FrameWriter } from '../frame-writer.ts';
+import { Numbering } from '../numbering.ts';
 import type { InterestTable } from './interest.ts';
 import type { NodeRegistry } from './node-registry.ts';
 import type { PresenceRegistry } from './presence-registry.ts';
@@ -31,10 +32,13 @@ export interface ServerRequestsDeps {
   readonly presence: PresenceRegistry<ServerLink>;
   readonly nodes: NodeRegistry;
   readonly counters: ServerCounters;
+  /** Of what passes the engine without being stored, and is therefore the same for all workers. */
+  readonly publisher: number;
 }
 
 export class ServerRequests {
   readonly #deps: ServerRequestsDeps;
+  readonly #numbering = new Numbering();
 
   constructor(deps: ServerRequestsDeps) {
     this.#deps = deps;
@@ -147,7 +151,9 @@ export class ServerRequests {
     if (outcome.suppressed === false) {
       const links = interest.links(channel);
       const wantsPrevious = (flags & PublishFlag.delta) !== 0;
-      for (const interested of links) this.#deliver(interested, channel, body, outcome, wantsPrevious);
+      const number = outcome.stored === undefined && links.length > 0 ? this.#numbering.next(channel) : 0;
+      for (const interested of links)
+        this.#deliver(interested, channel, body, outcome, wantsPrevious, number);
       counters.delivered += links.length;
     } else {
       counters.suppressed += 1;
@@ -167,9 +173,11 @@ export class ServerRequests {
     body: Buffer,
     { position, stored, previous }: StoreOutcome,
     wantsPrevious: boolean,
+    number: number,
   ): void {
     if (stored === undefined) {
-      link.begin(FrameType.plain, 0).string(channel).f64(this.#deps.clock.wallMs()).raw(body);
+      const frame = link.begin(FrameType.plain, 0).string(channel).f64(this.#deps.publisher).f64(number);
+      frame.f64(this.#deps.clock.wallMs()).raw(body);
       link.end();
       return;
     }

@@ -4,7 +4,7 @@
 //
 // Strings and byte fields carry a u32 length, numbers that may pass 2^32 are float64, all big-endian.
 
-export const WIRE_VERSION = 2;
+export const WIRE_VERSION = 3;
 
 /** Of one frame, both ways. Lists (history, presence) are spread over several frames. */
 export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
@@ -19,15 +19,15 @@ export const FrameType = {
   /** engine → worker: some items of a list; the answer follows the last of them. */
   part: 4,
   /**
-   * Both ways: channel, time, publication without a place in a stream. Forwarded as it came to all other workers that are
-   * subscribed; the one that it came from delivers it itself.
+   * Both ways: channel, origin (publisher, number), time, publication without a place in a stream. Forwarded as it came to
+   * all other workers that are subscribed; the one that it came from delivers it itself.
    */
   plain: 5,
   /** worker → engine: channel, options, publication. */
   publish: 6,
   /** engine → worker: channel, position, publication, perhaps the one before it. */
   delivery: 7,
-  /** Both ways, forwarded like `plain`: channel, client info. */
+  /** Both ways, forwarded like `plain`: channel, origin, client info. */
   join: 8,
   leave: 9,
   /** worker → engine: channel, whether exclusivity is wanted. Answered with a grant, 0 for none. */

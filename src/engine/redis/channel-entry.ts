@@ -5,6 +5,7 @@
 //
 // While lost or repairing, what comes is held, so that nothing overtakes what is read from the stream.
 import type { StreamPosition } from '../../protocol/publication.ts';
+import { missingBetween } from '../numbering.ts';
 import type { ChannelMessage, Origin } from './messages.ts';
 import type { SeenStream } from './stream-step.ts';
 
@@ -37,12 +38,11 @@ export class ChannelEntry implements SeenStream {
   }
 
   /** How many messages of this origin are missing before this one. */
-  missingBefore({ node, number }: Origin): number {
-    if (number === 0) return 0;
+  missingBefore({ node, number, mayBeMissing }: Origin): number {
+    if (mayBeMissing) return 0;
     const last = this.#origins.get(node);
     if (last === undefined && this.#origins.size >= MAX_ORIGINS) this.#origins.clear();
     this.#origins.set(node, number);
-    // Who begins anew with 1 has forgotten that it sent here before.
-    return last === undefined || number <= last ? 0 : number - last - 1;
+    return last === undefined ? 0 : missingBetween(last, number);
   }
 }

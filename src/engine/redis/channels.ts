@@ -4,7 +4,8 @@ import type { Logger } from '../../observe/logger.ts';
 import type { StreamPosition } from '../../protocol/publication.ts';
 import type { BrokerListener, HistoryResult } from '../broker.ts';
 import { ChannelEntry } from './channel-entry.ts';
-import type { ChannelMessage, ChannelNews } from './messages.ts';
+import { publisherOf } from '../numbering.ts';
+import type { ChannelMessage, ChannelNews, Origin } from './messages.ts';
 import { streamStep } from './stream-step.ts';
 
 /** Publications read from a stream at a time. */
@@ -12,6 +13,7 @@ const PAGE = 500;
 /** Streams read at the same time: after an outage thousands of channels want it. */
 const MAX_READS = 32;
 const RETRY_MS = 300;
+const MAX_PUBLISHERS = 4096;
 /** Held for all channels together; beyond it a channel goes on with what it has, and its listener is told. */
 const MAX_HELD_BYTES = 32 * 1024 * 1024;
 
@@ -51,7 +53,9 @@ export class Channels {
   #reads = 0;
   #heldBytes = 0;
   #retry: NodeJS.Timeout | undefined;
-  #local: { readonly entry: ChannelEntry; readonly news: ChannelNews }[] = [];
+  #local: { readonly entry: ChannelEntry; readonly news: ChannelNews; readonly origin: Origin }[] = [];
+  /** By node id. */
+  readonly #publishers = new Map<string, number>();
   #deliveringLocally: NodeJS.Immediate | undefined;
 
   constructor(deps: ChannelsDeps) {
@@ -111,15 +115,15 @@ export class Channels {
   }
 
   /** For the own listener only, because Redis is away. Later in this turn of the event loop. */
-  deliverLocally(entry: ChannelEntry, number: number, news: ChannelNews): void {
-    entry.deliveredLocally = number;
-    this.#local.push({ entry, news });
+  deliverLocally(entry: ChannelEntry, origin: Origin, news: ChannelNews): void {
+    entry.deliveredLocally = origin.number;
+    this.#local.push({ entry, news, origin });
     this.#deliveringLocally ??= setImmediate(() => {
       this.#deliveringLocally = undefined;
       for (const local of this.#local.splice(0)) {
         if (!this.#has(local.entry)) continue;
         this.counters.deliveredLocally += 1;
-        this.#deliver(local.entry.channel, local.news);
+        this.#deliver(local.entry.channel, local.news, local.origin);
       }
     });
   }
@@ -136,10 +140,10 @@ export class Channels {
   #take(entry: ChannelEntry, message: ChannelMessage): void {
     const { news, origin } = message;
     if (origin !== undefined) {
-      const isOwn = origin.node === this.#deps.node && origin.number > 0;
+      const isOwn = origin.node === this.#deps.node && !origin.mayBeMissing;
       if (isOwn && origin.number <= entry.deliveredLocally) return;
       this.counters.missed += entry.missingBefore(origin);
-      this.#deliver(entry.channel, news);
+      this.#deliver(entry.channel, news, origin);
       return;
     }
     if (news.kind !== 'publication') return;
@@ -268,20 +272,31 @@ export class Channels {
     this.#toRetry.delete(entry);
   }
 
-  #deliver(channel: string, news: ChannelNews): void {
+  #deliver(channel: string, news: ChannelNews, from?: Origin): void {
     const { listener, logger } = this.#deps;
     this.counters.delivered += 1;
+    const origin = from && this.#originOf(from);
     try {
-      if (news.kind === 'join') listener.onJoin(channel, news.info);
-      else if (news.kind === 'leave') listener.onLeave(channel, news.info);
+      if (news.kind === 'join') listener.onJoin(channel, news.info, origin);
+      else if (news.kind === 'leave') listener.onLeave(channel, news.info, origin);
       else if (news.kind === 'publication') {
         const { publication, epoch, previous } = news;
-        listener.onPublication(channel, publication, epoch, previous);
+        listener.onPublication(channel, publication, epoch, previous, origin);
       }
     } catch (error) {
       // A listener's fault must cost its own delivery only.
       logger?.error({ err: error }, 'listener of the engine failed');
     }
+  }
+
+  #originOf({ node, number, mayBeMissing }: Origin): { publisher: number; number: number } {
+    let publisher = this.#publishers.get(node);
+    if (publisher === undefined) {
+      if (this.#publishers.size >= MAX_PUBLISHERS) this.#publishers.clear();
+      publisher = publisherOf(node);
+      this.#publishers.set(node, publisher);
+    }
+    return { publisher: mayBeMissing ? -publisher : publisher, number };
   }
 
   #interrupted({ channel }: ChannelEntry): void {

@@ -1,17 +1,18 @@
 // What travels through pub/sub.
 //
 //   publication  u8 1 | origin | f64 time | publication          (see publication-codec)
+//   once         u8 5 | like a publication; its numbers are of their own, and may be missing
 //   stored       u8 2 | f64 offset | epoch | u8 0, or 1, f64 offset, bytes entry: the one before | entry
 //   join, leave  u8 3, 4 | origin | client info
 //   entry        f64 time | publication                          as streams keep it; `stored` is written by publish.lua
-//   origin       node | u32 number: counts what this node sends to this channel without storing it, from 1; 0 does not count
+//   origin       node | f64 number: counts what this node sends to this channel without storing it (see numbering)
 import { FrameReader } from '../frame-reader.ts';
 import { FrameWriter } from '../frame-writer.ts';
 import { readInfo, readPublication, writeDraft, writeInfo } from '../publication-codec.ts';
 import { WireError } from '../wire-error.ts';
 import type { ClientInfo, Publication, PublicationDraft } from '../../protocol/publication.ts';
 
-const Type = { publication: 1, stored: 2, join: 3, leave: 4 } as const;
+const Type = { publication: 1, stored: 2, join: 3, leave: 4, once: 5 } as const;
 
 /** What a channel's listener is told. */
 export type ChannelNews =
@@ -27,6 +28,8 @@ export type ChannelNews =
 export interface Origin {
   readonly node: string;
   readonly number: number;
+  /** Of numbers that were taken, some are never sent. */
+  readonly mayBeMissing: boolean;
 }
 
 export interface ChannelMessage {
@@ -40,7 +43,7 @@ export class MessageWriter {
   readonly #writer = new FrameWriter();
 
   publication(origin: Origin, time: number, draft: PublicationDraft): Buffer {
-    this.#origin(Type.publication, origin).f64(time);
+    this.#origin(origin.mayBeMissing ? Type.once : Type.publication, origin).f64(time);
     writeDraft(this.#writer, draft);
     return this.#take();
   }
@@ -61,7 +64,7 @@ export class MessageWriter {
   }
 
   #origin(type: number, { node, number }: Origin): FrameWriter {
-    return this.#writer.u8(type).string(node).u32(number);
+    return this.#writer.u8(type).string(node).f64(number);
   }
 
   #take(): Buffer {
@@ -77,11 +80,11 @@ export function readMessage(message: Buffer): ChannelMessage {
   const type = reader.u8();
   const bytes = message.length;
   if (type === Type.stored) return { news: readStored(reader), origin: undefined, bytes };
-  if (type !== Type.publication && type !== Type.join && type !== Type.leave) {
+  if (type !== Type.publication && type !== Type.once && type !== Type.join && type !== Type.leave) {
     throw new WireError(`unknown message type ${type}`);
   }
-  const origin = { node: reader.string(), number: reader.u32() };
-  if (type === Type.publication) {
+  const origin = { node: reader.string(), number: reader.f64(), mayBeMissing: type === Type.once };
+  if (type === Type.publication || type === Type.once) {
     const publication = readPublication(reader, 0, reader.f64());
     return { news: { kind: 'publication', publication, epoch: '' }, origin, bytes };
   }

@@ -16,11 +16,13 @@ import type { ChannelEntry } from './channel-entry.ts';
 import { Channels } from './channels.ts';
 import type { Keys } from './keys.ts';
 import { type ChannelNews, MessageWriter, type Origin, readEntry, readMessage } from './messages.ts';
-import { Numbering } from './numbering.ts';
+import { Numbering } from '../numbering.ts';
 import type { Scripts } from './scripts.ts';
 import type { Shard } from './shard.ts';
 
 const DEFAULT_IDEMPOTENCY_TTL_MS = 300_000;
+/** No channel begins with it. */
+const ONCE = '\u0000';
 /** Of what is not counted byte by byte: names, options, envelopes. */
 const CALL_BYTES = 256;
 
@@ -172,8 +174,9 @@ export class RedisBroker implements Broker {
   ): Promise<PublishResult> {
     const { keys, scripts, shardOf, node, clock } = this.#deps;
     const shard = shardOf(channel);
-    // Without a number: should it be suppressed, nobody is to miss it.
-    const message = this.#writer.publication({ node, number: 0 }, clock.wallMs(), draft);
+    // Numbered by itself: should it be suppressed, nobody is to miss it.
+    const number = this.#numbering.next(`${ONCE}${channel}`);
+    const message = this.#writer.publication({ node, number, mayBeMissing: true }, clock.wallMs(), draft);
     const suppressed = await shard.run(channel, {
       script: scripts.publishOnce,
       keys: [keys.idempotency(channel, options.idempotencyKey ?? '')],
@@ -212,10 +215,10 @@ export class RedisBroker implements Broker {
     if (isHere && number < entry.deliveredLocally) entry.deliveredLocally = 0;
     // Also when it goes out, but would not come back.
     if (isHere && (refusal !== undefined || entry.state === 'lost')) {
-      this.channels.deliverLocally(entry, number, what.news());
+      this.channels.deliverLocally(entry, { node, number, mayBeMissing: false }, what.news());
     }
     if (refusal === undefined) {
-      const message = what.encode({ node, number });
+      const message = what.encode({ node, number, mayBeMissing: false });
       await shard.call(
         channel,
         shard.publishCommand,

@@ -55,7 +55,9 @@ class FakeEngine {
   /** A publication of another worker. */
   pass(text: string): void {
     this.send((writer) => {
-      writer.begin(FrameType.plain, 0).string('room').f64(0).u8(0).raw(Buffer.from(text)).end();
+      const frame = writer.begin(FrameType.plain, 0).string('room').f64(1).f64(1).f64(0);
+      frame.u8(0).raw(Buffer.from(text));
+      writer.end();
     });
   }
 
