@@ -2,12 +2,15 @@
 import type { Config } from '../config/schema.ts';
 import type { BrokerListener } from '../engine/broker.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
+import { measuredEngine } from '../engine/measured-engine.ts';
 import { MemoryEngineClient } from '../engine/memory/engine-client.ts';
 import { RedisEngineClient } from '../engine/redis/engine-client.ts';
 import type { HealthCheck } from '../gateway/health.ts';
 import type { Logger } from '../observe/logger.ts';
+import type { Metrics } from '../observe/metrics.ts';
 import type { Random } from '../util/backoff.ts';
 import type { Clock } from '../util/clock.ts';
+import { exposeEmbedded, exposeRedis } from './engine-metrics.ts';
 import { redisSettings } from './redis-settings.ts';
 
 export interface EngineDeps {
@@ -19,6 +22,7 @@ export interface EngineDeps {
   /** A channel got its first subscriber, or lost the last. */
   readonly onOccupancy: ((channel: string, isOccupied: boolean) => void) | undefined;
   readonly logger: Logger;
+  readonly metrics: Metrics;
   /** Of the embedded engine in the primary. */
   readonly socketPath: string;
 }
@@ -31,14 +35,19 @@ export interface WorkerEngine {
 
 /** Throws ConfigError when a file that the configuration names cannot be read. */
 export function createEngineClient(config: Config['engine'], deps: EngineDeps): WorkerEngine {
-  const { clock, random, node, listener, onOccupancy, logger, socketPath: path } = deps;
+  const { clock, random, node, listener, onOccupancy, logger, metrics, socketPath: path } = deps;
+  const counters = metrics.hot;
   if (config.type === 'memory') {
     const client = new MemoryEngineClient({ clock, random, path, node, listener, onOccupancy, logger });
-    return { client, checks: [] };
+    exposeEmbedded(metrics, client);
+    return { client: measuredEngine(client, { clock, counters }), checks: [] };
   }
   const settings = redisSettings(config.redis);
-  const client = new RedisEngineClient({ clock, random, settings, node, listener, logger });
-  return { client, checks: [redisHealth(client)] };
+  const echoes = counters.engineSeconds.of('echo');
+  const onEcho = (roundTripMs: number): void => echoes.observe(roundTripMs / 1000);
+  const client = new RedisEngineClient({ clock, random, settings, node, listener, logger, onEcho });
+  exposeRedis(metrics, client);
+  return { client: measuredEngine(client, { clock, counters }), checks: [redisHealth(client)] };
 }
 
 /** One answer for all servers: the worst. */

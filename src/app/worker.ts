@@ -105,6 +105,7 @@ export async function runWorker(): Promise<void> {
           }
         : undefined,
       logger: log,
+      metrics,
       socketPath: link.start.engineSocketPath,
     }),
   );

@@ -102,8 +102,72 @@ export const METRICS = {
   outboxBytes: gauge('outbox_bytes', 'Bytes waiting for clients to read.', []),
   subscriptions: gauge('subscriptions', 'Subscriptions of connections to channels.', []),
   channels: gauge('channels', 'Channels with subscribers, counted in each worker that has some.', []),
-  engineOperations: counter('engine_operations_total', 'Operations on the engine.', ['op', 'result']),
-  engineSeconds: histogram('engine_operation_seconds', 'Time that an operation on the engine took.', ['op']),
+  engineOperations: counter(
+    'engine_operations_total',
+    'Operations on the engine; result is ok, unavailable (refused, or no answer in time) or error.',
+    ['op', 'result'],
+  ),
+  engineSeconds: histogram(
+    'engine_operation_seconds',
+    'Time that an operation on the engine took; probe and echo are messages to oneself.',
+    ['op'],
+  ),
+  enginePending: gauge('engine_pending_calls', 'Calls that the engine owes an answer.', []),
+  engineQueuedBytes: gauge('engine_queued_bytes', 'Bytes that wait for the engine.', []),
+  engineHeldBytes: gauge(
+    'engine_held_bytes',
+    'Bytes held back until what is missing before them has been read (Redis).',
+    [],
+  ),
+  engineFailedCalls: readCounter(
+    'engine_failed_calls_total',
+    'Calls that were refused because too much waits, or given up without an answer.',
+    [],
+  ),
+  engineLinks: gauge('engine_links', 'Workers whose connections to this server of the engine work.', [
+    'server',
+  ]),
+  engineReconnects: readCounter(
+    'engine_reconnects_total',
+    'Connections to the engine that had to be made anew.',
+    ['server'],
+  ),
+  engineProbeFailures: readCounter(
+    'engine_probe_failures_total',
+    'Times that a server delivered nothing and was connected to anew (Redis).',
+    [],
+  ),
+  engineGaps: readCounter(
+    'engine_gaps_total',
+    'Channels with history in which publications did not come: found by offset, repaired from the stream (also after ' +
+      'an outage), or told to subscribers (Redis).',
+    ['outcome'],
+  ),
+  engineRepaired: readCounter(
+    'engine_publications_repaired_total',
+    'Publications read from the stream because they did not come by themselves (Redis).',
+    [],
+  ),
+  engineMissed: readCounter(
+    'engine_messages_missed_total',
+    'Messages of channels without history that did not come (Redis).',
+    [],
+  ),
+  engineLocal: readCounter(
+    'engine_delivered_locally_total',
+    'Messages that reached only subscribers of their own worker because Redis was away.',
+    [],
+  ),
+  engineLeases: readCounter(
+    'engine_lease_renewals_total',
+    'Renewals of leases on presence; result is ok, failed or lost (Redis).',
+    ['result'],
+  ),
+  engineSwept: readCounter(
+    'engine_swept_workers_total',
+    'Dead workers whose presence was removed (Redis).',
+    [],
+  ),
   workerConnections: gauge('worker_connections', 'Open connections of each worker.', ['worker']),
   workerLag: gauge(
     'worker_event_loop_lag_seconds',

@@ -29,8 +29,12 @@ export interface ChannelCounters {
   delivered: number;
   /** Without Redis, because it was away. */
   deliveredLocally: number;
-  /** Read from streams because they did not come by themselves. */
+  /** Times that an offset showed that publications are missing. */
+  gaps: number;
+  /** Publications read from streams because they did not come by themselves. */
   repaired: number;
+  /** Times that a stream was read up to its top, after a gap or an outage: nothing is missing. */
+  repairs: number;
   /** Times that a stream could not be repaired, or that the channel is new after an outage: its listener was told. */
   interruptions: number;
   /** In channels without history: numbers that did not come. */
@@ -41,7 +45,9 @@ export class Channels {
   readonly counters: ChannelCounters = {
     delivered: 0,
     deliveredLocally: 0,
+    gaps: 0,
     repaired: 0,
+    repairs: 0,
     interruptions: 0,
     missed: 0,
   };
@@ -150,6 +156,7 @@ export class Channels {
     const { offset } = news.publication;
     const step = streamStep(entry, offset, news.epoch);
     if (step === 'gap') {
+      this.counters.gaps += 1;
       this.#hold(entry, message);
       this.#repairLater(entry);
       return;
@@ -224,6 +231,7 @@ export class Channels {
       }
       if (page.publications.length < PAGE) {
         if (page.top.offset > (entry.position?.offset ?? 0)) break;
+        this.counters.repairs += 1;
         this.#resume(entry);
         return;
       }

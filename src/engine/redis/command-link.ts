@@ -19,7 +19,7 @@ export class CommandLink {
   get up(): boolean {
     return this.#link.up;
   }
-  get stats(): Pick<Link, 'pendingCalls' | 'queuedBytes' | 'failedCalls'> {
+  get stats(): Pick<Link, 'pendingCalls' | 'queuedBytes' | 'failedCalls' | 'connects'> {
     return this.#link;
   }
   get failure(): string {

@@ -9,7 +9,7 @@ import type { NodeBus } from '../node-bus.ts';
 import type { PresenceStore } from '../presence-store.ts';
 import type { ChannelCounters } from './channels.ts';
 import { Keys, NODES_TAG, type PubSubName } from './keys.ts';
-import { Lease } from './lease.ts';
+import { Lease, type LeaseCounters } from './lease.ts';
 import { reasonOf } from './link.ts';
 import { RedisBroker } from './redis-broker.ts';
 import type { NodeHealth } from './redis-node.ts';
@@ -36,6 +36,8 @@ export interface RedisEngineClientDeps {
   readonly logger?: Logger | undefined;
   /** What may wait for a Redis that does not answer, per connection, 16 MiB by default; beyond it calls fail. */
   readonly maxQueuedBytes?: number | undefined;
+  /** Each second, for each server: how long a message to itself was on its way. */
+  readonly onEcho?: ((roundTripMs: number) => void) | undefined;
 }
 
 export interface RedisEngineClientStats extends ChannelCounters {
@@ -51,6 +53,14 @@ export interface RedisEngineClientStats extends ChannelCounters {
   readonly heldBytes: number;
   /** Times that connections were made anew because nothing came back. */
   readonly resets: number;
+  readonly leases: Readonly<LeaseCounters>;
+  readonly servers: readonly RedisServerStats[];
+}
+
+export interface RedisServerStats {
+  readonly name: string;
+  readonly up: boolean;
+  readonly reconnects: number;
 }
 
 interface ShardState {
@@ -78,7 +88,17 @@ export class RedisEngineClient {
     const keys = new Keys(settings.prefix);
     const scripts = loadScripts();
     const maxQueuedBytes = deps.maxQueuedBytes ?? DEFAULT_MAX_QUEUED_BYTES;
-    const context = { clock, random, logger, settings, scripts, keys, node, maxQueuedBytes };
+    const context = {
+      clock,
+      random,
+      logger,
+      settings,
+      scripts,
+      keys,
+      node,
+      maxQueuedBytes,
+      onEcho: deps.onEcho,
+    };
     const shardListener: ShardListener = {
       onMessage: (name, message) => this.#onMessage(name, message),
       onLost: (name) => this.#forChannel(keys, name, (channel) => this.#broker.channels.lost(channel)),
@@ -143,6 +163,8 @@ export class RedisEngineClient {
       queuedBytes: sum(({ commands }) => commands.stats.queuedBytes),
       heldBytes: this.#broker.channels.heldBytes,
       resets: sum(({ resets }) => resets),
+      leases: this.#leaseCounters(),
+      servers: servers.map(({ name, up, reconnects }) => ({ name, up, reconnects })),
     };
   }
 
@@ -196,6 +218,18 @@ export class RedisEngineClient {
     this.#broker.channels.close();
     await Promise.all(this.#ring.shards.map((shard) => shard.close()));
     this.#presence.close();
+  }
+
+  #leaseCounters(): LeaseCounters {
+    const total: LeaseCounters = { renewed: 0, failed: 0, lost: 0, swept: 0 };
+    for (const { lease } of this.#shards.values()) {
+      const { renewed, failed, lost, swept } = lease.counters;
+      total.renewed += renewed;
+      total.failed += failed;
+      total.lost += lost;
+      total.swept += swept;
+    }
+    return total;
   }
 
   #state(shard: Shard): ShardState {

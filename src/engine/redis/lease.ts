@@ -35,7 +35,18 @@ export interface LeaseDeps {
   readonly sweep: (owner: string) => Promise<void>;
 }
 
+export interface LeaseCounters {
+  renewed: number;
+  /** Redis could not be asked. */
+  failed: number;
+  /** Redis did not know it any more: a new owner began. */
+  lost: number;
+  /** Dead workers whose things this one has removed. */
+  swept: number;
+}
+
 export class Lease {
+  readonly counters: LeaseCounters = { renewed: 0, failed: 0, lost: 0, swept: 0 };
   readonly #deps: LeaseDeps;
   readonly #leaseMs: number;
   readonly #intervalMs: number;
@@ -73,6 +84,7 @@ export class Lease {
       await this.#renew();
     } catch (error) {
       this.#steadySinceMs = undefined;
+      this.counters.failed += 1;
       throw error;
     } finally {
       this.#isRenewing = false;
@@ -115,11 +127,13 @@ export class Lease {
       // Redis has lost its data, or others took this worker for dead.
       this.#owner = newOwner();
       this.#isNew = true;
+      this.counters.lost += 1;
       onNewOwner();
       await this.#renew();
       return;
     }
     this.#isNew = false;
+    this.counters.renewed += 1;
     const nowMs = clock.monotonicMs();
     // A late renewal: perhaps Redis was away, and then the leases of all others have ended too, while they live.
     if (nowMs - this.#heldMs > 2 * this.#intervalMs) this.#steadySinceMs = undefined;
@@ -156,6 +170,7 @@ export class Lease {
     await sweep(owner);
     await shard.call(NODES_TAG, 'ZREM', [keys.leases, member]);
     await shard.call(NODES_TAG, 'DEL', [claim]);
+    this.counters.swept += 1;
     logger?.info({ redis: shard.name, node: itsNode }, 'presence of a dead worker swept');
   }
 }

@@ -41,6 +41,7 @@ export class Link {
   #connection = 0;
   #corked = false;
   #refused = 0;
+  #connects = 0;
   #closed: Promise<void> | undefined;
   #failure = 'not connected yet';
 
@@ -59,6 +60,10 @@ export class Link {
   }
   get queuedBytes(): number {
     return this.#calls.bytes;
+  }
+  /** Times that it came up. */
+  get connects(): number {
+    return this.#connects;
   }
   /** Refused or given up. */
   get failedCalls(): number {
@@ -147,6 +152,7 @@ export class Link {
     if (connection !== this.#connection || this.redis.status !== 'ready' || this.#closed !== undefined)
       return;
     this.#up = true;
+    this.#connects += 1;
     this.#attempt = 0;
     this.#failure = '';
     this.#deps.onUp();

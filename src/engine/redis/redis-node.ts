@@ -26,6 +26,8 @@ export interface RedisContext {
   /** This process. */
   readonly node: string;
   readonly maxQueuedBytes: number;
+  /** A message to itself came back. */
+  readonly onEcho: ((roundTripMs: number) => void) | undefined;
 }
 
 export interface RedisNodeDeps {
@@ -110,6 +112,10 @@ export class RedisNode {
   get resets(): number {
     return this.#resets;
   }
+  /** Times that a connection was made anew, whatever the reason. */
+  get reconnects(): number {
+    return Math.max(0, this.commands.stats.connects - 1) + Math.max(0, this.subscriber.connects - 1);
+  }
   get failure(): string {
     return this.commands.failure || this.subscriber.failure;
   }
@@ -168,6 +174,7 @@ export class RedisNode {
     if (message.toString() !== String(this.#sent)) return;
     this.#roundTripMs = this.#deps.context.clock.monotonicMs() - this.#sentAtMs;
     this.#owedSinceMs = undefined;
+    this.#deps.context.onEcho?.(this.#roundTripMs);
   }
 
   async #probe(): Promise<void> {

@@ -42,6 +42,9 @@ export class SubscriberLink {
   get up(): boolean {
     return this.#link.up;
   }
+  get connects(): number {
+    return this.#link.connects;
+  }
   get failure(): string {
     return this.#link.failure;
   }

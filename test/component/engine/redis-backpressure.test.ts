@@ -1,0 +1,52 @@
+// A Redis that does not keep up costs a worker its limit in bytes: publishers are told, at once beyond it and within a
+// second before, and it all passes when Redis goes on.
+import t from 'tap';
+import { UnavailableError } from '../../../src/util/errors.ts';
+import { startRedisEngine } from '../../contract/redis-engine.ts';
+import { waitFor, within } from '../../helpers/wait-for.ts';
+
+const KEPT = { historySize: 10, historyTtlMs: 60_000, historyMetaTtlMs: 600_000 };
+const PLAIN = { historySize: 0, historyTtlMs: 0, historyMetaTtlMs: 0 };
+const MESSAGE_BYTES = 100_000;
+const MAX_QUEUED_BYTES = 1_000_000;
+
+for (const [kind, options] of [
+  ['with history', KEPT],
+  ['without history', PLAIN],
+] as const) {
+  t.test(`publications ${kind}`, async (t) => {
+    const engine = await startRedisEngine(t);
+    const [server] = engine.servers;
+    if (server === undefined) throw new Error('there is no server');
+    const { broker, engineClient } = await engine.client({ maxQueuedBytes: MAX_QUEUED_BYTES });
+    const data = Buffer.alloc(MESSAGE_BYTES);
+    server.child.signal('SIGSTOP');
+    const failures: string[] = [];
+    const attempts = Array.from({ length: 50 }, () =>
+      broker.publish('room', { data }, options).catch((error: unknown) => {
+        if (!(error instanceof UnavailableError)) throw error;
+        failures.push(error.message);
+      }),
+    );
+    const { queuedBytes } = engineClient.stats;
+    t.ok(queuedBytes > MAX_QUEUED_BYTES - MESSAGE_BYTES, `${queuedBytes} bytes wait`);
+    t.ok(queuedBytes < MAX_QUEUED_BYTES + 2 * MESSAGE_BYTES, 'the limit and what was under way');
+    await waitFor('refusals', () => failures.length >= 35);
+    t.same(new Set(failures), new Set(['Redis does not keep up with what it is asked']), 'at once');
+    await within('the rest', Promise.all(attempts));
+    t.equal(failures.length, 50);
+    t.ok(failures.includes('Redis does not answer'));
+    await t.rejects(broker.publish('room', { data }, KEPT), UnavailableError, 'nothing more is queued');
+    t.ok(engineClient.stats.queuedBytes < MAX_QUEUED_BYTES + 2 * MESSAGE_BYTES, 'given up, not forgotten');
+    t.ok(engineClient.stats.failedCalls > 0);
+
+    server.child.signal('SIGCONT');
+    await waitFor('Redis to take publications again', () =>
+      broker.publish('room', { data }, options).then(
+        () => true,
+        () => false,
+      ),
+    );
+    await waitFor('the queue to be empty', () => engineClient.stats.queuedBytes === 0);
+  });
+}
