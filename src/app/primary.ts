@@ -188,7 +188,9 @@ class Primary {
     this.#heartbeat.start();
     const boundPort = listening[0]?.split(':').at(-1) ?? String(port);
     const url = `ws://${urlHost(address)}:${boundPort}${this.#config.websocket.handler_prefix}`;
-    this.#deps.logger.info({ url, listening }, 'listening');
+    const control = controlSocketPath(this.#config, this.#deps.environment);
+    const internal = [...new Set(this.#supervisor.slots().flatMap(({ addresses }) => addresses))];
+    this.#deps.logger.info({ url, listening, internal, control }, 'listening');
     this.#notifier.ready(`serving at ${listening.join(', ')}`);
     this.#notifier.startWatchdog(() => this.#heartbeat.allAnswer);
   }

@@ -34,6 +34,7 @@ import { ProcessReadings } from '../observe/process-readings.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
 import { jsonCodec } from '../protocol/json-codec.ts';
 import { protobufCodec } from '../protocol/protobuf-codec.ts';
+import { addressText } from '../util/address-text.ts';
 import { systemClock } from '../util/clock.ts';
 import { DeadlineWheel } from '../util/deadline-wheel.ts';
 import { ConfigError, UnavailableError } from '../util/errors.ts';
@@ -313,7 +314,8 @@ export async function runWorker(): Promise<void> {
   wheel.start();
   positions.start();
   hub.interests.start();
-  link.ready();
+  const { internalServer } = servers;
+  link.ready(internalServer === undefined ? [] : [addressText(internalServer.address())]);
 }
 
 /** A worker without its engine or its application serves nobody: it says so and ends, and its slot tries again. */

@@ -23,11 +23,13 @@ export function statusText(status: HostStatus, deps: CliDeps): string {
   const limit =
     status.connectionsAllowed === null ? '' : ` of ${status.connectionsAllowed} that descriptors allow`;
   const refused = Object.entries(status.refused).filter(([, count]) => count > 0);
+  const internal = [...new Set(status.workers.flatMap(({ addresses }) => addresses))];
   const lines = [
     `holdfast ${status.version}  ${paint(deps.stdout, deps.environment, style, status.state)}  ` +
       `up ${ageText(status.uptimeMs)}  pid ${status.pid}  node ${status.node}`,
     '',
     `listening    ${status.listening.join(', ') || 'not yet'}`,
+    ...(internal.length > 0 ? [`internal     ${internal.join(', ')}`] : []),
     `connections  ${status.connections}${limit}`,
     ...(status.held > 0 ? [`waiting      ${status.held} for a worker`] : []),
     ...(refused.length > 0

@@ -2,6 +2,7 @@
 import { lstatSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from '../observe/logger.ts';
+import { addressText } from '../util/address-text.ts';
 import { ConfigError, UnavailableError } from '../util/errors.ts';
 
 export type ListenAddress =
@@ -50,7 +51,7 @@ export class PublicListener {
     server.on('error', (error) => this.#deps.logger.error({ err: error }, 'cannot accept a connection'));
     this.#servers.push(server);
     if (address.kind === 'unix') this.#unixPaths.push(address.path);
-    return describe(server);
+    return addressText(server.address());
   }
 
   /** No more connections; the socket files are removed. May be called twice. */
@@ -59,14 +60,6 @@ export class PublicListener {
     for (const path of this.#unixPaths) rmSync(path, { force: true });
     this.#unixPaths.length = 0;
   }
-}
-
-function describe(server: Server): string {
-  const address = server.address();
-  if (typeof address === 'string') return `unix:${address}`;
-  if (address === null) return 'closed';
-  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
-  return `${host}:${address.port}`;
 }
 
 function explain(error: Error, address: ListenAddress): Error {

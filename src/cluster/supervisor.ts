@@ -228,7 +228,8 @@ export class Supervisor {
     } else if (message.type === 'ready') {
       slot.addresses = message.addresses;
       slot.lastFailure = undefined;
-      this.#deps.logger.info({ slot: slot.number, pid: process.pid }, 'worker ready');
+      const { addresses } = message;
+      this.#deps.logger.info({ slot: slot.number, pid: process.pid, addresses }, 'worker ready');
       this.#dispatch(slot, { type: 'ready', nowMs: this.#deps.clock.monotonicMs() });
     } else if (message.type === 'failed') {
       slot.complaint = message.reason;
