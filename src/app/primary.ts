@@ -1,7 +1,6 @@
 // Composition root of the primary: engine, control socket, workers, the public port; and all of it down again.
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ConnectionAssigner, defaultAssignPolicy } from '../cluster/connection-assigner.ts';
 import { ControlServer } from '../cluster/control-server.ts';
@@ -26,6 +25,7 @@ import { systemClock } from '../util/clock.ts';
 import { ConfigError, HoldfastError } from '../util/errors.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
 import { PrimaryMetrics } from './primary-metrics.ts';
+import { makeRuntimeDirectory, removeDeadRuntimeDirectories } from './runtime-directory.ts';
 
 export interface PrimaryDeps {
   readonly logger: Logger;
@@ -57,9 +57,8 @@ export async function runPrimary(config: Config, deps: PrimaryDeps): Promise<num
 class Primary {
   readonly #config: Config;
   readonly #deps: PrimaryDeps;
-  /** Mode 0700: only this user's processes reach the engine. */
-  readonly #runtimeDirectory = mkdtempSync(join(tmpdir(), 'holdfast-'));
-  /** Undefined with Redis. */
+  /** Undefined with Redis, as the engine. */
+  readonly #runtimeDirectory: string | undefined;
   readonly #engine: EmbeddedEngine | undefined;
   readonly #metrics: PrimaryMetrics;
   readonly #supervisor: Supervisor;
@@ -79,7 +78,9 @@ class Primary {
     this.#deps = deps;
     const { logger } = deps;
     const clock = systemClock;
-    const enginePath = join(this.#runtimeDirectory, 'engine.sock');
+    this.#runtimeDirectory = config.engine.type === 'memory' ? makeRuntimeDirectory() : undefined;
+    const enginePath =
+      this.#runtimeDirectory === undefined ? '' : join(this.#runtimeDirectory, 'engine.sock');
     this.#engine =
       config.engine.type === 'memory'
         ? new EmbeddedEngine({
@@ -153,6 +154,7 @@ class Primary {
     process.on('SIGINT', this.#onSignal);
     const { workers } = this.#config;
     logger.info({ version, workers, connectionsAllowed: this.#connectionsAllowed }, 'starting');
+    await this.#cleanUpAfterOthers();
     await this.#engine?.listen();
     await this.#control.listen(controlSocketPath(this.#config, environment));
     this.#supervisor.start();
@@ -176,7 +178,8 @@ class Primary {
     this.#heartbeat.close();
     this.#metrics.close();
     await Promise.all([this.#control.close(), this.#engine?.close(), this.#notifier.close()]);
-    rmSync(this.#runtimeDirectory, { recursive: true, force: true });
+    if (this.#runtimeDirectory !== undefined)
+      rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   }
 
   async #serve(): Promise<void> {
@@ -193,6 +196,16 @@ class Primary {
     this.#deps.logger.info({ url, listening, internal, control }, 'listening');
     this.#notifier.ready(`serving at ${listening.join(', ')}`);
     this.#notifier.startWatchdog(() => this.#heartbeat.allAnswer);
+  }
+
+  async #cleanUpAfterOthers(): Promise<void> {
+    const { logger } = this.#deps;
+    try {
+      const directories = await removeDeadRuntimeDirectories(systemClock.wallMs());
+      if (directories.length > 0) logger.info({ directories }, 'removed what killed primaries left');
+    } catch (error) {
+      logger.warn({ err: error }, 'could not remove what killed primaries left');
+    }
   }
 
   #admit(head: RequestHead): Refusal | undefined {
