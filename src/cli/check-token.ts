@@ -3,9 +3,10 @@ import { type Command, Option } from 'commander';
 import { openTokenVerifier } from '../app/token-verifier.ts';
 import { InvalidTokenError, TokenExpiredError } from '../auth/token-errors.ts';
 import type { TokenVerifier } from '../auth/token-verifier.ts';
+import { memberSpan, memberSpans } from '../protocol/json-span.ts';
 import { UnavailableError } from '../util/errors.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
-import { type CliDeps, note, paint, printJson } from './cli-deps.ts';
+import { type CliDeps, note, paint } from './cli-deps.ts';
 import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.ts';
 
 type TokenKind = 'connection' | 'subscription';
@@ -41,7 +42,9 @@ export function addCheckToken(program: Command, deps: CliDeps): void {
 async function checkToken(token: string, flags: CheckTokenFlags, deps: CliDeps): Promise<void> {
   const config = await configFrom(flags, deps);
   const claims = claimsOf(token);
-  const type = flags.type ?? (claims !== undefined && 'channel' in claims ? 'subscription' : 'connection');
+  const type =
+    flags.type ??
+    (claims !== undefined && memberSpan(claims, ['channel']) !== undefined ? 'subscription' : 'connection');
   const observer = {
     jwksFetched: () => undefined,
     jwksFailed: ({ reason }: { reason: string }) => note(deps, `the JWKS endpoint: ${reason}`),
@@ -54,18 +57,19 @@ async function checkToken(token: string, flags: CheckTokenFlags, deps: CliDeps):
     await open.close();
   }
   if (flags.json === true) {
-    printJson(deps, {
+    const facts = {
       valid: refusal === undefined,
       type,
       ...(refusal === undefined ? {} : { reason: refusal }),
-      claims,
-    });
+    };
+    const claimsText = claims === undefined ? '' : `,\n  "claims": ${claims}`;
+    deps.stdout.write(`${JSON.stringify(facts, null, 2).slice(0, -2)}${claimsText}\n}\n`);
   } else if (claims !== undefined) {
     const outcome = refusal === undefined ? 'accepted' : 'refused';
     const colour = refusal === undefined ? 'green' : 'red';
     deps.stdout.write(`${type} token: ${paint(deps.stdout, deps.environment, colour, outcome)}\n`);
-    for (const [name, value] of Object.entries(claims)) {
-      deps.stdout.write(`  ${name}: ${JSON.stringify(value)}${timeText(name, value)}\n`);
+    for (const [name, value] of memberSpans(claims)) {
+      deps.stdout.write(`  ${name}: ${value}${timeText(name, value)}\n`);
     }
   }
   if (refusal !== undefined) throw new CliError(ExitCodes.failure, refusal);
@@ -87,13 +91,12 @@ async function refusalOf(
   }
 }
 
-/** Unverified; only to be shown beside the outcome. */
-function claimsOf(token: string): Record<string, unknown> | undefined {
+/** Unverified, and as they were written; only to be shown beside the outcome. */
+function claimsOf(token: string): string | undefined {
+  const text = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString();
   try {
-    const claims: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString());
-    return typeof claims === 'object' && claims !== null && !Array.isArray(claims)
-      ? { ...claims }
-      : undefined;
+    const claims: unknown = JSON.parse(text);
+    return typeof claims === 'object' && claims !== null && !Array.isArray(claims) ? text : undefined;
   } catch {
     return undefined;
   }
@@ -101,8 +104,8 @@ function claimsOf(token: string): Record<string, unknown> | undefined {
 
 const TIME_CLAIMS = new Set(['exp', 'nbf', 'iat', 'expire_at']);
 
-function timeText(name: string, value: unknown): string {
-  if (!TIME_CLAIMS.has(name) || typeof value !== 'number') return '';
-  const time = new Date(value * 1_000);
+function timeText(name: string, value: string): string {
+  if (!TIME_CLAIMS.has(name)) return '';
+  const time = new Date(Number(value) * 1_000);
   return Number.isNaN(time.getTime()) ? '' : ` (${time.toISOString()})`;
 }

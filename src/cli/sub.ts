@@ -118,7 +118,7 @@ class Follower {
     if (this.#position !== undefined && publication.offset !== undefined) {
       this.#position = { ...this.#position, offset: publication.offset };
     }
-    deps.stdout.write(`${JSON.stringify(flags.json === true ? publication : publication.data)}\n`);
+    deps.stdout.write(`${flags.json === true ? publication.whole : publication.data}\n`);
     this.#seen += 1;
     if (this.#seen === flags.count) this.#enough.abort();
   }

@@ -1,5 +1,6 @@
 // One connection of `holdfast sub`: subscribes to a channel over WebSocket (JSON) and reports until it ends.
 import { WebSocket } from 'ws';
+import { elementSpans, memberSpan } from '../protocol/json-span.ts';
 import type { StreamPosition } from '../protocol/publication.ts';
 
 export interface TailTarget {
@@ -25,10 +26,11 @@ export interface SubscribeResult {
   readonly position: StreamPosition | undefined;
 }
 
+/** JSON texts as they came: parsed and printed again, large numbers would be others. */
 export interface TailPublication {
-  readonly data: unknown;
-  readonly offset?: number;
-  readonly [field: string]: unknown;
+  readonly whole: string;
+  readonly data: string;
+  readonly offset: number | undefined;
 }
 
 export type TailEnd =
@@ -136,17 +138,17 @@ class TailConnection {
         this.end({ kind: 'refused', message: 'what answers does not speak the protocol of a gateway' });
         return;
       }
-      this.#onReply(reply);
+      this.#onReply(reply, line);
     }
   }
 
-  #onReply(reply: Fields): void {
+  #onReply(reply: Fields, line: string): void {
     const error = record(reply['error']);
     const push = record(reply['push']);
     if (error !== undefined) this.#onErrorReply(error);
-    else if (push !== undefined) this.#onPush(push);
+    else if (push !== undefined) this.#onPush(push, line);
     else if (reply['id'] === CONNECT_ID) this.#onConnected(record(reply['connect']) ?? {});
-    else if (reply['id'] === SUBSCRIBE_ID) this.#onSubscribed(record(reply['subscribe']) ?? {});
+    else if (reply['id'] === SUBSCRIBE_ID) this.#onSubscribed(record(reply['subscribe']) ?? {}, line);
     else if (this.#answersPings && reply['id'] === undefined) this.#socket.send('{}');
   }
 
@@ -164,9 +166,8 @@ class TailConnection {
     this.#listen();
   }
 
-  #onSubscribed(result: Fields): void {
+  #onSubscribed(result: Fields, line: string): void {
     const isRecoverable = result['recoverable'] === true;
-    const publications: unknown = result['publications'];
     this.#listener.onSubscribed({
       wasRecovering: this.#target.since !== undefined,
       recovered: result['recovered'] === true,
@@ -174,14 +175,15 @@ class TailConnection {
         ? { offset: number(result['offset']) ?? 0, epoch: text(result['epoch'] ?? '') }
         : undefined,
     });
-    for (const publication of Array.isArray(publications) ? publications : [])
-      this.#onPublication(publication);
+    const recovered = memberSpan(line, ['subscribe', 'publications']) ?? '';
+    for (const publication of elementSpans(recovered)) this.#onPublication(publication);
   }
 
-  #onPush(push: Fields): void {
+  #onPush(push: Fields, line: string): void {
     const unsubscribe = record(push['unsubscribe']);
     const disconnect = record(push['disconnect']);
-    if (push['pub'] !== undefined) this.#onPublication(push['pub']);
+    const publication = memberSpan(line, ['push', 'pub']);
+    if (publication !== undefined) this.#onPublication(publication);
     else if (unsubscribe !== undefined) {
       const code = number(unsubscribe['code']) ?? 0;
       const message = `unsubscribed (${code}): ${text(unsubscribe['reason'])}`;
@@ -191,15 +193,9 @@ class TailConnection {
     }
   }
 
-  #onPublication(publication: unknown): void {
-    const fields = record(publication);
-    if (fields === undefined) return;
-    const offset = number(fields['offset']);
-    this.#listener.onPublication({
-      ...fields,
-      data: fields['data'],
-      ...(offset === undefined ? {} : { offset }),
-    });
+  #onPublication(whole: string): void {
+    const data = memberSpan(whole, ['data']) ?? 'null';
+    this.#listener.onPublication({ whole, data, offset: number(parse(memberSpan(whole, ['offset']) ?? '')) });
   }
 
   #onError(error: Error): void {
