@@ -45,7 +45,16 @@ export function createEngineClient(config: Config['engine'], deps: EngineDeps): 
   const settings = redisSettings(config.redis);
   const echoes = counters.engineSeconds.of('echo');
   const onEcho = (roundTripMs: number): void => echoes.observe(roundTripMs / 1000);
-  const client = new RedisEngineClient({ clock, random, settings, node, listener, logger, onEcho });
+  const client = new RedisEngineClient({
+    clock,
+    random,
+    settings,
+    node,
+    listener,
+    onOccupancy,
+    logger,
+    onEcho,
+  });
   exposeRedis(metrics, client);
   return { client: measuredEngine(client, { clock, counters }), checks: [redisHealth(client)] };
 }

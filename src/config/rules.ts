@@ -179,17 +179,9 @@ function* optionsOf<T>(
     yield [namespace, [name, 'namespaces', index]];
 }
 
-function* redisRules({ engine, webhooks }: Config): Generator<RuleIssue> {
+function* redisRules({ engine }: Config): Generator<RuleIssue> {
   const { type, redis } = engine;
   if (type !== 'redis') return;
-  // Without an endpoint nobody is told anything: the default events are no wish.
-  const occupancy =
-    webhooks.endpoint === '' ? -1 : webhooks.events.findIndex((event) => event.startsWith('channel_'));
-  if (occupancy >= 0)
-    yield {
-      path: ['webhooks', 'events', occupancy],
-      message: 'is only told with engine.type: memory; leave it out',
-    };
   const path = ['engine', 'redis'];
   if (redis.address.length === 0) yield { path: [...path, 'address'], message: 'is missing' };
   if (redis.tls.cert_pem === '' && redis.tls.key_pem !== '') {

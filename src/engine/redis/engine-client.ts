@@ -11,6 +11,7 @@ import type { ChannelCounters } from './channels.ts';
 import { Keys, NODES_TAG, type PubSubName } from './keys.ts';
 import { Lease, type LeaseCounters } from './lease.ts';
 import { reasonOf } from './link.ts';
+import { Occupancy } from './occupancy.ts';
 import { RedisBroker } from './redis-broker.ts';
 import type { NodeHealth } from './redis-node.ts';
 import { RedisNodeBus } from './redis-node-bus.ts';
@@ -33,6 +34,11 @@ export interface RedisEngineClientDeps {
   /** This process: unique per start. */
   readonly node: string;
   readonly listener: BrokerListener;
+  /**
+   * A channel got its first subscriber of all hosts, or lost the last. Every such change is told to one worker of all (docs/redis.md
+   * says when twice); what this process subscribed to for its own purposes is among it.
+   */
+  readonly onOccupancy?: ((channel: string, isOccupied: boolean) => void) | undefined;
   readonly logger?: Logger | undefined;
   /** What may wait for a Redis that does not answer, per connection, 16 MiB by default; beyond it calls fail. */
   readonly maxQueuedBytes?: number | undefined;
@@ -75,6 +81,7 @@ export class RedisEngineClient {
   readonly #broker: RedisBroker;
   readonly #presence: RedisPresence;
   readonly #nodes: RedisNodeBus;
+  readonly #occupancy: Occupancy;
   readonly #ring: ShardRing;
   readonly #shards = new Map<Shard, ShardState>();
   /** Registered there, and heard there. */
@@ -109,13 +116,23 @@ export class RedisEngineClient {
       settings.targets.map((target) => new SingleShard(context, target, shardListener)),
     );
     const shardOf = (channel: string): Shard => this.#ring.of(channel);
-    this.#broker = new RedisBroker({ clock, node, keys, scripts, listener, logger, newEpoch, shardOf });
-    this.#presence = new RedisPresence({
+    const ownerAt = (shard: Shard): string => this.#state(shard).lease.owner;
+    const { onOccupancy } = deps;
+    const tell = onOccupancy ?? (() => undefined);
+    this.#occupancy = new Occupancy({ keys, scripts, shardOf, ownerAt, tell });
+    const occupancy = onOccupancy && this.#occupancy;
+    this.#broker = new RedisBroker({
+      clock,
+      node,
       keys,
       scripts,
+      listener,
+      logger,
+      newEpoch,
       shardOf,
-      ownerAt: (shard) => this.#state(shard).lease.owner,
+      occupancy,
     });
+    this.#presence = new RedisPresence({ keys, scripts, shardOf, ownerAt });
     this.#nodes = new RedisNodeBus({ node, keys, ring: this.#ring, logger });
     const { presenceTtlMs } = settings;
     for (const shard of this.#ring.shards) {
@@ -132,7 +149,9 @@ export class RedisEngineClient {
         onNewOwner: () => {
           this.#state(shard).isTold = false;
         },
-        sweep: (owner) => this.#presence.sweep(shard, owner),
+        sweep: async (owner) => {
+          await Promise.all([this.#presence.sweep(shard, owner), this.#occupancy.sweep(shard, owner)]);
+        },
       });
       this.#shards.set(shard, { lease, isTold: true, isTelling: false });
     }
@@ -210,7 +229,10 @@ export class RedisEngineClient {
       giveUp = setTimeout(resolve, RELEASE_TIMEOUT_MS);
     });
     const released = Promise.allSettled(
-      [...this.#shards].map(([shard, { lease }]) => lease.release(this.#presence.ownsNothingAt(shard))),
+      [...this.#shards].map(([shard, { lease }]) => {
+        const ownsNothing = this.#presence.ownsNothingAt(shard) && this.#occupancy.ownsNothingAt(shard);
+        return lease.release(ownsNothing);
+      }),
     );
     await Promise.race([released, tooLong]);
     clearTimeout(giveUp);
@@ -218,6 +240,7 @@ export class RedisEngineClient {
     this.#broker.channels.close();
     await Promise.all(this.#ring.shards.map((shard) => shard.close()));
     this.#presence.close();
+    this.#occupancy.close();
   }
 
   #leaseCounters(): LeaseCounters {
@@ -268,9 +291,11 @@ export class RedisEngineClient {
     state.isTelling = true;
     const { owner } = state.lease;
     try {
-      if (!state.isTold) await this.#presence.retell(shard);
+      if (!state.isTold) {
+        await Promise.all([this.#presence.retell(shard), this.#occupancy.retell(shard)]);
+      }
       if (owner === state.lease.owner) state.isTold = true;
-      await this.#presence.removeLeft(shard);
+      await Promise.all([this.#presence.removeLeft(shard), this.#occupancy.retry(shard)]);
     } catch {
       // Again with the next renewal.
     } finally {

@@ -5,6 +5,7 @@
 //   <prefix>:c:{channel}   pub/sub: what happens in the channel
 //   <prefix>:p:{channel}   presence          <prefix>:u:{channel}   presence: users
 //   <prefix>:o:{owner}     channels in which an owner has presence
+//   <prefix>:a:{channel}   owners with subscribers      <prefix>:b:{owner}   channels in which an owner has subscribers
 //   <prefix>:l:{nodes}     leases            <prefix>:l:{nodes}owner  somebody clears up after this owner
 //   <prefix>:n:{nodes}     pub/sub: to every node      <prefix>:n:{node}   to one node
 //   <prefix>:e:{tag}node   pub/sub: echoes of this node's probe
@@ -54,6 +55,12 @@ export class Keys {
   }
   owned(owner: string): string {
     return this.#key('o', owner);
+  }
+  audience(channel: string): string {
+    return this.#key('a', channel);
+  }
+  audiences(owner: string): string {
+    return this.#key('b', owner);
   }
   get leases(): string {
     return this.#key('l', NODES_TAG);

@@ -17,6 +17,7 @@ import { Channels } from './channels.ts';
 import type { Keys } from './keys.ts';
 import { type ChannelNews, MessageWriter, type Origin, readEntry, readMessage } from './messages.ts';
 import { Numbering } from '../numbering.ts';
+import type { Occupancy } from './occupancy.ts';
 import type { Scripts } from './scripts.ts';
 import type { Shard } from './shard.ts';
 
@@ -36,6 +37,8 @@ export interface RedisBrokerDeps {
   /** Names a new stream: short, and never the same twice. */
   readonly newEpoch: () => string;
   readonly shardOf: (channel: string) => Shard;
+  /** Undefined: nobody wants to know. */
+  readonly occupancy: Pick<Occupancy, 'want' | 'unwant'> | undefined;
 }
 
 export class RedisBroker implements Broker {
@@ -72,6 +75,7 @@ export class RedisBroker implements Broker {
     const entry = this.channels.get(channel);
     if (entry !== undefined) {
       this.channels.remove(entry);
+      this.#deps.occupancy?.unwant(channel);
       this.#deps.shardOf(channel).unsubscribe(this.#deps.keys.pubSub(channel));
     }
     return Promise.resolve();
@@ -130,6 +134,7 @@ export class RedisBroker implements Broker {
       throw error;
     }
     if (entry.state === 'subscribing') entry.state = 'live';
+    if (this.channels.get(channel) === entry) this.#deps.occupancy?.want(channel);
   }
 
   async #store(channel: string, draft: PublicationDraft, options: PublishOptions): Promise<PublishResult> {

@@ -6,6 +6,7 @@ import type { PresenceStats, PresenceStore } from '../presence-store.ts';
 import { readInfo } from '../publication-codec.ts';
 import type { Keys } from './keys.ts';
 import { MessageWriter } from './messages.ts';
+import { takeOwned } from './owned-channels.ts';
 import type { Scripts } from './scripts.ts';
 import type { Shard } from './shard.ts';
 
@@ -14,7 +15,6 @@ const OWNER_BYTES = 12;
 const PORTION = 500;
 /** Entries that one step of a sweep looks at. */
 const SWEEP_STEP = 500;
-const SWEEP_CHANNELS = 16;
 
 export interface RedisPresenceDeps {
   readonly keys: Keys;
@@ -146,20 +146,8 @@ export class RedisPresence implements PresenceStore {
 
   /** Removes everything of an owner that is gone. */
   async sweep(shard: Shard, owner: string): Promise<void> {
-    const name = this.#deps.keys.owned(owner);
-    let cursor = '0';
-    do {
-      const reply = await shard.call(owner, 'SSCAN', [name, cursor, 'COUNT', SWEEP_STEP]);
-      const [next, channels]: readonly unknown[] = Array.isArray(reply) ? reply : [];
-      const names = Array.isArray(channels) ? channels.map(String) : [];
-      cursor = Buffer.isBuffer(next) ? next.toString() : '0';
-      for (let at = 0; at < names.length; at += SWEEP_CHANNELS) {
-        await Promise.all(
-          names.slice(at, at + SWEEP_CHANNELS).map((channel) => this.#sweepChannel(shard, owner, channel)),
-        );
-      }
-    } while (cursor !== '0');
-    await shard.call(owner, 'UNLINK', [name]);
+    const list = this.#deps.keys.owned(owner);
+    await takeOwned(shard, owner, list, (channel) => this.#sweepChannel(shard, owner, channel));
   }
 
   close(): void {

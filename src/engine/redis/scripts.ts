@@ -17,6 +17,8 @@ export interface Scripts {
   readonly presenceAdd: Script;
   readonly presenceRemove: Script;
   readonly presenceSweep: Script;
+  readonly occupancyAdd: Script;
+  readonly occupancyRemove: Script;
   readonly leaseRenew: Script;
   readonly leaseClaim: Script;
 }
@@ -29,6 +31,8 @@ export function loadScripts(): Scripts {
     presenceAdd: load('presence-add'),
     presenceRemove: load('presence-remove'),
     presenceSweep: load('presence-sweep'),
+    occupancyAdd: load('occupancy-add'),
+    occupancyRemove: load('occupancy-remove'),
     leaseRenew: load('lease-renew'),
     leaseClaim: load('lease-claim'),
   };

@@ -1,0 +1,97 @@
+// Over Redis one worker of all hosts tells that a channel got its first subscriber or lost its last.
+import t from 'tap';
+import { startRedisEngine } from '../../contract/redis-engine.ts';
+import type { Scope } from '../../helpers/scope.ts';
+import { waitFor } from '../../helpers/wait-for.ts';
+
+async function setUp(scope: Scope) {
+  const engine = await startRedisEngine(scope);
+  const told: string[] = [];
+  const onOccupancy = (channel: string, isOccupied: boolean): void => {
+    told.push(`${channel} ${isOccupied ? 'occupied' : 'vacated'}`);
+  };
+  const until = (text: string): Promise<unknown> => waitFor(`'${text}'`, () => told.includes(text));
+  return { engine, told, until, client: () => engine.client({ onOccupancy }) };
+}
+
+t.test('the first subscriber occupies, the last one vacates, whoever they are', async (t) => {
+  const { client, told, until } = await setUp(t);
+  const [a, b] = [await client(), await client()];
+  await a.broker.subscribe('room');
+  await until('room occupied');
+  await b.broker.subscribe('room');
+  await b.broker.subscribe('other');
+  await until('other occupied');
+  await a.broker.unsubscribe('room');
+  await a.broker.subscribe('marker');
+  await until('marker occupied');
+  t.notOk(told.includes('room vacated'), 'somebody is left');
+  await b.broker.unsubscribe('room');
+  await until('room vacated');
+  t.same(told, ['room occupied', 'other occupied', 'marker occupied', 'room vacated']);
+});
+
+t.test('who changes his mind is told of once, or not at all', async (t) => {
+  const { client, told, until, engine } = await setUp(t);
+  const a = await client();
+  for (let round = 0; round < 20; round += 1) {
+    await a.broker.subscribe('room');
+    await a.broker.unsubscribe('room');
+  }
+  await a.broker.subscribe('room');
+  await a.broker.subscribe('marker');
+  await until('marker occupied');
+  await until('room occupied');
+  const ofRoom = told.filter((text) => text.startsWith('room'));
+  t.same(
+    ofRoom,
+    ofRoom.map((_, at) => (at % 2 === 0 ? 'room occupied' : 'room vacated')),
+    'in turns',
+  );
+  t.equal(ofRoom.at(-1), 'room occupied');
+  const [server] = engine.servers;
+  t.equal(await server?.admin.scard('test:a:{room}'), 1);
+});
+
+t.test('a thousand channels of four workers: each change once', async (t) => {
+  const { client, told } = await setUp(t);
+  const workers = [await client(), await client(), await client(), await client()];
+  const channels = Array.from({ length: 1000 }, (_, index) => `channel${index}`);
+  await Promise.all(workers.flatMap(({ broker }) => channels.map((channel) => broker.subscribe(channel))));
+  await waitFor('all to be occupied', () => told.length >= 1000);
+  await Promise.all(workers.flatMap(({ broker }) => channels.map((channel) => broker.unsubscribe(channel))));
+  await waitFor('all to be vacated', () => told.length >= 2000);
+  t.equal(told.length, 2000);
+  t.equal(new Set(told).size, 2000);
+});
+
+t.test('what a worker leaves behind is told by another', async (t) => {
+  const { client, told, until, engine } = await setUp(t);
+  const [a, b] = [await client(), await client()];
+  await a.broker.subscribe('room');
+  await until('room occupied');
+  await a.close();
+  await until('room vacated');
+  await b.broker.subscribe('room');
+  await waitFor('and occupied again', () => told.length === 3);
+  t.same(told, ['room occupied', 'room vacated', 'room occupied']);
+  const [server] = engine.servers;
+  await waitFor('nothing of it is left', async () => {
+    const keys = (await server?.admin.keys('test:b:*')) ?? [];
+    return keys.length === 1;
+  });
+});
+
+t.test('a Redis that has forgotten everything is told again', async (t) => {
+  const { client, told, until, engine } = await setUp(t);
+  const a = await client();
+  await a.broker.subscribe('stays');
+  await a.broker.subscribe('goes');
+  await until('goes occupied');
+  await engine.stop();
+  await a.broker.unsubscribe('goes');
+  await engine.start();
+  await until('goes vacated');
+  await waitFor('what stays to be occupied anew', () => told.length === 4);
+  t.same(told.toSorted(), ['goes occupied', 'goes vacated', 'stays occupied', 'stays occupied']);
+});
