@@ -55,6 +55,7 @@ export class Hub implements BrokerListener {
   readonly #channels = new Map<string, HubChannel>();
   #subscriptions = 0;
   #onInterruption: (channel?: HubChannel) => void = () => undefined;
+  #onWatched: (channel: HubChannel, isWatched: boolean) => void = () => undefined;
 
   constructor(deps: HubDeps) {
     this.#deps = deps;
@@ -119,6 +120,11 @@ export class Hub implements BrokerListener {
     this.#onInterruption = listener;
   }
 
+  /** A channel has its first member whose position is to be watched, or has lost the last one. */
+  onWatched(listener: (channel: HubChannel, isWatched: boolean) => void): void {
+    this.#onWatched = listener;
+  }
+
   /** A client has been accepted. */
   add(connection: Connection): void {
     const { client, user, secret } = connection.session;
@@ -161,7 +167,9 @@ export class Hub implements BrokerListener {
     subscription.live = true;
     subscription.since = channel.sequence;
     channel.members.add(subscription);
-    if (subscription.state.positioned) channel.positionedMembers += 1;
+    if (!subscription.state.positioned) return;
+    channel.positionedMembers += 1;
+    if (channel.positionedMembers === 1) this.#onWatched(channel, true);
   }
 
   isEnrolled(subscription: Subscription): boolean {
@@ -181,13 +189,18 @@ export class Hub implements BrokerListener {
     const channel = this.#channels.get(state.channel);
     if (channel !== undefined) {
       channel.members.delete(subscription);
-      if (state.positioned) channel.positionedMembers -= 1;
+      if (state.positioned) this.#unwatch(channel);
       this.releaseIfEmpty(channel);
     }
     this.#deps.onLeft(subscription, code);
     if (state.inPresence) this.forgetPresence(subscription);
     if (state.announced)
       this.#deps.broker.publishLeave(state.channel, state.info).catch(this.onCleanUpFailure);
+  }
+
+  #unwatch(channel: HubChannel): void {
+    channel.positionedMembers -= 1;
+    if (channel.positionedMembers === 0) this.#onWatched(channel, false);
   }
 
   forgetPresence({ connection, state: { channel, info } }: Subscription): void {

@@ -22,8 +22,10 @@ const GRACE_MS = 2000;
 
 export class PositionChecker {
   readonly #deps: PositionCheckerDeps;
-  /** Next check per channel; a channel enters when it is first seen with positioned members. */
+  /** Next check of every channel with positioned members. */
   readonly #dueMs = new Map<HubChannel, number>();
+  /** The same by the second of the check, so that a sweep looks only at what is due. */
+  readonly #buckets = new Map<number, Set<HubChannel>>();
   readonly #suspects = new Map<HubChannel, { readonly top: StreamPosition; readonly byMs: number }>();
   /** To be compared as soon as may be. */
   readonly #urgent = new Set<HubChannel>();
@@ -32,6 +34,10 @@ export class PositionChecker {
 
   constructor(deps: PositionCheckerDeps) {
     this.#deps = deps;
+    deps.hub.onWatched((channel, isWatched) => {
+      if (isWatched) this.#schedule(channel, deps.nowMs() + deps.checkDelayMs);
+      else this.#unschedule(channel);
+    });
   }
 
   start(): void {
@@ -49,9 +55,7 @@ export class PositionChecker {
 
   /** Compares every channel as soon as may be. */
   checkAll(): void {
-    for (const channel of this.#deps.hub.channels()) {
-      if (channel.positionedMembers > 0) this.#urgent.add(channel);
-    }
+    for (const channel of this.#dueMs.keys()) this.#urgent.add(channel);
     this.#compareUrgent();
   }
 
@@ -66,20 +70,44 @@ export class PositionChecker {
     for (const [channel, { byMs }] of this.#suspects) {
       if (nowMs >= byMs) this.#judge(channel);
     }
-    for (const channel of this.#dueMs.keys()) {
-      if (channel.positionedMembers === 0) this.#dueMs.delete(channel);
+    const bucketNow = bucketOf(nowMs);
+    // Of copies: what is looked at goes into a bucket again, perhaps into the same one.
+    for (const [bucket, channels] of [...this.#buckets]) {
+      if (bucket > bucketNow) continue;
+      for (const channel of [...channels]) this.#checkIfDue(channel, nowMs);
     }
     this.#compareUrgent();
-    for (const channel of this.#deps.hub.channels()) {
-      if (channel.positionedMembers === 0) continue;
-      const dueMs = this.#dueMs.get(channel) ?? nowMs + this.#deps.checkDelayMs;
-      if (nowMs < Math.max(dueMs, channel.lastPublicationMs + this.#deps.checkDelayMs)) {
-        this.#dueMs.set(channel, dueMs);
-      } else if (this.#reads < MAX_READS) {
-        this.#dueMs.set(channel, nowMs + this.#deps.checkDelayMs);
-        void this.#compare(channel);
-      }
+  }
+
+  #checkIfDue(channel: HubChannel, nowMs: number): void {
+    if (nowMs < (this.#dueMs.get(channel) ?? 0)) return;
+    const { checkDelayMs } = this.#deps;
+    const quietAtMs = channel.lastPublicationMs + checkDelayMs;
+    if (nowMs < quietAtMs) {
+      this.#schedule(channel, quietAtMs);
+      return;
     }
+    this.#schedule(channel, nowMs + checkDelayMs);
+    this.#urgent.add(channel);
+  }
+
+  #schedule(channel: HubChannel, dueMs: number): void {
+    this.#unschedule(channel);
+    this.#dueMs.set(channel, dueMs);
+    const bucket = bucketOf(dueMs);
+    const channels = this.#buckets.get(bucket);
+    if (channels === undefined) this.#buckets.set(bucket, new Set([channel]));
+    else channels.add(channel);
+  }
+
+  #unschedule(channel: HubChannel): void {
+    const dueMs = this.#dueMs.get(channel);
+    if (dueMs === undefined) return;
+    this.#dueMs.delete(channel);
+    const bucket = bucketOf(dueMs);
+    const channels = this.#buckets.get(bucket);
+    channels?.delete(channel);
+    if (channels?.size === 0) this.#buckets.delete(bucket);
   }
 
   async #compare(channel: HubChannel): Promise<void> {
@@ -124,6 +152,10 @@ export class PositionChecker {
       this.#deps.hub.insufficientState(member);
     }
   }
+}
+
+function bucketOf(ms: number): number {
+  return Math.floor(ms / SWEEP_MS);
 }
 
 function isBehind(channel: HubChannel, top: StreamPosition): boolean {

@@ -154,6 +154,41 @@ t.test('a channel with traffic is not compared, a quiet one is, again and again'
   t.equal(client.connection.subscriptions.size, 3);
 });
 
+t.test('a sweep looks only at channels that are due', async (t) => {
+  const all = await watched(t);
+  const { core, checker } = all;
+  const client = await core.connected();
+  for (let n = 0; n < 50; n += 1) await client.subscribe(`c${n}`);
+  core.clock.advance(CHECK_DELAY_MS / 2);
+  for (let n = 50; n < 100; n += 1) await client.subscribe(`c${n}`);
+  let looks = 0;
+  for (const channel of core.hub.channels()) {
+    const { lastPublicationMs } = channel;
+    Object.defineProperty(channel, 'lastPublicationMs', {
+      get: () => {
+        looks += 1;
+        return lastPublicationMs;
+      },
+    });
+  }
+  for (let n = 0; n < 100; n += 1) checker.sweep();
+  t.equal(looks, 0);
+  await sweepAfter(all, CHECK_DELAY_MS / 2);
+  t.same([looks, all.reads.length], [50, 50]);
+  for (let n = 50; n < 75; n += 1) await client.command('unsubscribe', { channel: `c${n}` });
+  await sweepAfter(all, CHECK_DELAY_MS / 2);
+  t.same([looks, all.reads.length], [75, 75], 'nor at those that nobody follows any more');
+});
+
+t.test('many that are due at once are compared in their turn', async (t) => {
+  const all = await watched(t);
+  const client = await all.core.connected();
+  for (let n = 0; n < 120; n += 1) await client.subscribe(`c${n}`);
+  await sweepAfter(all, CHECK_DELAY_MS);
+  t.equal(new Set(all.reads).size, 120);
+  t.equal(all.reads.length, 120);
+});
+
 t.test('who is up to date stays, who is behind goes', async (t) => {
   const all = await watched(t);
   const { core } = all;
