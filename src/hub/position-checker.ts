@@ -71,11 +71,11 @@ export class PositionChecker {
       if (nowMs >= byMs) this.#judge(channel);
     }
     const bucketNow = bucketOf(nowMs);
-    // Of copies: what is looked at goes into a bucket again, perhaps into the same one.
-    for (const [bucket, channels] of [...this.#buckets]) {
-      if (bucket > bucketNow) continue;
-      for (const channel of [...channels]) this.#checkIfDue(channel, nowMs);
-    }
+    // Taken together first: what is looked at goes into a bucket again, perhaps into the same one.
+    const due = [...this.#buckets].flatMap(([bucket, channels]) =>
+      bucket <= bucketNow ? [...channels] : [],
+    );
+    for (const channel of due) this.#checkIfDue(channel, nowMs);
     this.#compareUrgent();
   }
 
