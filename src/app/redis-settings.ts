@@ -1,8 +1,14 @@
 // From the configuration as written to what the Redis engine takes.
 import { readFileSync } from 'node:fs';
-import { parseRedisAddress } from '../config/redis-address.ts';
+import { parseRedisAddress, SENTINEL_PORT } from '../config/redis-address.ts';
 import type { Config } from '../config/schema.ts';
-import type { RedisSettings, RedisTarget, RedisTls } from '../engine/redis/settings.ts';
+import type {
+  Credentials,
+  RedisSettings,
+  RedisTarget,
+  RedisTls,
+  ServerTarget,
+} from '../engine/redis/settings.ts';
 import { ConfigError } from '../util/errors.ts';
 
 type RedisConfig = Config['engine']['redis'];
@@ -19,25 +25,44 @@ export function redisSettings(config: RedisConfig): RedisSettings {
 }
 
 function targets(config: RedisConfig): RedisTarget[] {
-  const { db } = config;
+  const { db, sentinel_address: sentinels, cluster_address: nodes } = config;
   const tls = tlsSettings(config.tls);
-  const own = { username: orNone(config.user), password: orNone(config.password) };
   const always = config.tls.enabled ? tls : undefined;
-  return config.address.flatMap((text) => {
-    const address = parseRedisAddress(text);
-    if (address === undefined) return [];
-    const common = {
-      db: address.db ?? db,
-      username: orNone(address.user) ?? own.username,
-      password: orNone(address.password) ?? own.password,
-      tls: address.tls ? tls : always,
-    };
-    const target: RedisTarget =
-      'path' in address.at
-        ? { kind: 'socket', path: address.at.path, ...common }
-        : { kind: 'server', ...address.at, ...common };
-    return [target];
-  });
+  const own = { username: orNone(config.user), password: orNone(config.password), tls: always };
+  const servers = (addresses: readonly string[], credentials: Credentials, port?: number): ServerTarget[] =>
+    addresses.flatMap((address) => serverTarget(address, credentials, { tls, db, port }));
+  if (sentinels.length > 0) {
+    const { sentinel_user: user, sentinel_password: password, sentinel_master_name: masterName } = config;
+    const theirs = { username: orNone(user), password: orNone(password), tls: always };
+    return [
+      { kind: 'sentinel', masterName, db, ...own, sentinels: servers(sentinels, theirs, SENTINEL_PORT) },
+    ];
+  }
+  if (nodes.length > 0) {
+    const seeds = servers(nodes, own);
+    // What is written in an address holds for the nodes that it names as well.
+    const { username, password, tls: used } = seeds[0] ?? own;
+    return [{ kind: 'cluster', seeds, username, password, tls: used }];
+  }
+  return servers(config.address, own);
+}
+
+function serverTarget(
+  text: string,
+  own: Credentials,
+  rest: { readonly tls: RedisTls; readonly db: number; readonly port: number | undefined },
+): ServerTarget[] {
+  const address = parseRedisAddress(text, rest.port);
+  if (address === undefined) return [];
+  const common = {
+    db: address.db ?? rest.db,
+    username: orNone(address.user) ?? own.username,
+    password: orNone(address.password) ?? own.password,
+    tls: address.tls ? rest.tls : own.tls,
+  };
+  return 'path' in address.at
+    ? [{ kind: 'socket', path: address.at.path, ...common }]
+    : [{ kind: 'server', ...address.at, ...common }];
 }
 
 function tlsSettings(tls: RedisConfig['tls']): RedisTls {

@@ -19,13 +19,14 @@ export const REDIS_ADDRESS_HINT =
   'expected an address such as "redis://127.0.0.1:6379", "rediss://user:password@host:6379/1" or "unix:///run/redis.sock"';
 
 const DEFAULT_PORT = 6379;
+export const SENTINEL_PORT = 26_379;
 
 /** Undefined when it is none. */
-export function parseRedisAddress(text: string): RedisAddress | undefined {
+export function parseRedisAddress(text: string, defaultPort = DEFAULT_PORT): RedisAddress | undefined {
   if (text.startsWith('unix://')) return parseSocket(text);
   const isUrl = /^[a-z+]+:\/\//.test(text);
   if (!isUrl) {
-    const at = parseHostPort(text);
+    const at = parseHostPort(text, defaultPort);
     return at === undefined ? undefined : { at, tls: false, user: '', password: '', db: undefined };
   }
   const url = parseUrl(text);
@@ -34,7 +35,7 @@ export function parseRedisAddress(text: string): RedisAddress | undefined {
   const db = /^\/?(\d*)$/.exec(url.pathname)?.[1];
   if (db === undefined) return undefined;
   return {
-    at: { host: unbracketed(url.hostname), port: url.port === '' ? DEFAULT_PORT : Number(url.port) },
+    at: { host: unbracketed(url.hostname), port: url.port === '' ? defaultPort : Number(url.port) },
     tls: url.protocol === 'rediss:',
     ...credentials(url),
     db: db === '' ? undefined : Number(db),
@@ -42,12 +43,12 @@ export function parseRedisAddress(text: string): RedisAddress | undefined {
 }
 
 /** `host:port`, `[::1]:port`; a missing port is the default one. */
-function parseHostPort(text: string): HostPort | undefined {
+function parseHostPort(text: string, defaultPort: number): HostPort | undefined {
   const url = parseUrl(`redis://${text}`);
   if (url === undefined || url.hostname === '' || url.username !== '' || url.password !== '')
     return undefined;
   if (url.pathname !== '' || url.search !== '' || url.hash !== '') return undefined;
-  return { host: unbracketed(url.hostname), port: url.port === '' ? DEFAULT_PORT : Number(url.port) };
+  return { host: unbracketed(url.hostname), port: url.port === '' ? defaultPort : Number(url.port) };
 }
 
 /** `unix://user:password@/path`. */

@@ -184,6 +184,15 @@ function* redisRules({ engine }: Config): Generator<RuleIssue> {
   if (type !== 'redis') return;
   const path = ['engine', 'redis'];
   if (redis.address.length === 0) yield { path: [...path, 'address'], message: 'is missing' };
+  if (redis.sentinel_address.length > 0 && redis.sentinel_master_name === '') {
+    yield { path: [...path, 'sentinel_master_name'], message: 'is missing' };
+  }
+  if (redis.cluster_address.length > 0 && redis.sentinel_address.length > 0) {
+    yield { path: [...path, 'cluster_address'], message: 'excludes sentinel_address' };
+  }
+  if (redis.cluster_address.length > 0 && redis.db !== 0) {
+    yield { path: [...path, 'db'], message: 'must be 0 in a cluster, which has no other' };
+  }
   if (redis.tls.cert_pem === '' && redis.tls.key_pem !== '') {
     yield { path: [...path, 'tls', 'key_pem'], message: 'needs cert_pem as well' };
   }

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import type { RedisSettings, RedisTarget } from '../../src/engine/redis/settings.ts';
+import type { RedisSettings, RedisTarget, ServerTarget } from '../../src/engine/redis/settings.ts';
 import { Child } from './child.ts';
 import type { Scope } from './scope.ts';
 import { tempDir } from './temp-dir.ts';
@@ -38,7 +38,7 @@ export class RedisServer {
     scope.teardown(() => this.#admin?.disconnect());
   }
 
-  get target(): RedisTarget {
+  get target(): ServerTarget {
     return {
       kind: 'socket',
       path: this.path,

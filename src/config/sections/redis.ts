@@ -4,6 +4,13 @@ import { duration, flag, integer, secret, section, text, textList } from '../fie
 import { parseRedisAddress, REDIS_ADDRESS_HINT } from '../redis-address.ts';
 
 const isAddress = (address: string): boolean => parseRedisAddress(address) !== undefined;
+/** Nodes name each other by host and port. */
+const isServer = (address: string): boolean => {
+  const at = parseRedisAddress(address)?.at;
+  return at !== undefined && 'host' in at;
+};
+
+const SERVER_HINT = 'expected an address such as "10.0.0.5:26379" or "rediss://user:password@host:26379"';
 
 const PEM = 'PEM text, or the path of a file with it.';
 
@@ -23,6 +30,21 @@ export const redis = section('Where Redis is, with `engine.type: redis`. See doc
     ['redis://127.0.0.1:6379'],
     isAddress,
     REDIS_ADDRESS_HINT,
+  ),
+  sentinel_address: textList(
+    'Addresses of all sentinels, which name the server instead of `address`: `host:port`, or `rediss://host:port` with TLS.',
+    [],
+    isServer,
+    SERVER_HINT,
+  ),
+  sentinel_master_name: text('Under which the sentinels know the servers.'),
+  sentinel_user: text('ACL user of the sentinels. Empty: the default one. One in an address goes before it.'),
+  sentinel_password: secret('Password for the sentinels. One in an address goes before it.'),
+  cluster_address: textList(
+    'Addresses of some nodes of a Redis Cluster, to be used instead of `address`; they name the others. Three are enough.',
+    [],
+    isServer,
+    SERVER_HINT,
   ),
   user: text('ACL user. Empty: the default one. One in an address goes before it.'),
   password: secret('Password for Redis. One in an address goes before it.'),

@@ -1,13 +1,13 @@
 // What ioredis needs to reach a target. It connects and reconnects; what is lost meanwhile, and how long anyone waits, is
 // decided here and not by its queues.
 import type { RedisOptions } from 'ioredis';
-import type { RedisSettings, RedisTarget, RedisTls } from './settings.ts';
+import type { RedisSettings, RedisTls, ServerTarget } from './settings.ts';
 
 /** As ioredis wants to know it: replies have the shapes of RESP2. */
 export type ConnectionOptions = RedisOptions & { readonly replyMapping: 'legacy' };
 
 export function connectionOptions(
-  target: RedisTarget,
+  target: ServerTarget,
   settings: Pick<RedisSettings, 'connectTimeoutMs' | 'ioTimeoutMs'>,
   name: string,
   retryStrategy: (attempt: number) => number,
@@ -37,7 +37,7 @@ export function connectionOptions(
   };
 }
 
-function address(target: RedisTarget): RedisOptions {
+function address(target: ServerTarget): RedisOptions {
   switch (target.kind) {
     case 'server':
       return { host: target.host, port: target.port };

@@ -11,6 +11,7 @@ import type { ChannelCounters } from './channels.ts';
 import { Keys, NODES_TAG, type PubSubName } from './keys.ts';
 import { Lease, type LeaseCounters } from './lease.ts';
 import { reasonOf } from './link.ts';
+import { makeShard } from './make-shard.ts';
 import { Occupancy } from './occupancy.ts';
 import { RedisBroker } from './redis-broker.ts';
 import type { NodeHealth } from './redis-node.ts';
@@ -20,12 +21,12 @@ import { loadScripts } from './scripts.ts';
 import type { RedisSettings } from './settings.ts';
 import type { Shard, ShardListener } from './shard.ts';
 import { ShardRing } from './shard-ring.ts';
-import { SingleShard } from './single-shard.ts';
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 5000;
 const DEFAULT_MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 /** How long a Redis that does not answer may hold up the end of its worker. */
 const RELEASE_TIMEOUT_MS = 500;
+const BEGIN_RETRY_MS = 500;
 
 export interface RedisEngineClientDeps {
   readonly clock: Clock;
@@ -74,6 +75,10 @@ interface ShardState {
   /** Presence under the present owner is complete. */
   isTold: boolean;
   isTelling: boolean;
+  isBeginning: boolean;
+  /** It came up while it was beginning. */
+  beginAgain: boolean;
+  retry: NodeJS.Timeout | undefined;
 }
 
 export class RedisEngineClient {
@@ -111,10 +116,9 @@ export class RedisEngineClient {
       onLost: (name) => this.#forChannel(keys, name, (channel) => this.#broker.channels.lost(channel)),
       onBack: (name) => this.#forChannel(keys, name, (channel) => this.#broker.channels.back(channel)),
       onUp: (shard) => this.#onUp(shard),
+      onRenewed: (shard) => this.#onRenewed(shard),
     };
-    this.#ring = new ShardRing(
-      settings.targets.map((target) => new SingleShard(context, target, shardListener)),
-    );
+    this.#ring = new ShardRing(settings.targets.map((target) => makeShard(context, target, shardListener)));
     const shardOf = (channel: string): Shard => this.#ring.of(channel);
     const ownerAt = (shard: Shard): string => this.#state(shard).lease.owner;
     const { onOccupancy } = deps;
@@ -153,7 +157,14 @@ export class RedisEngineClient {
           await Promise.all([this.#presence.sweep(shard, owner), this.#occupancy.sweep(shard, owner)]);
         },
       });
-      this.#shards.set(shard, { lease, isTold: true, isTelling: false });
+      this.#shards.set(shard, {
+        lease,
+        isTold: true,
+        isTelling: false,
+        isBeginning: false,
+        beginAgain: false,
+        retry: undefined,
+      });
     }
   }
 
@@ -224,6 +235,7 @@ export class RedisEngineClient {
   }
 
   async #close(): Promise<void> {
+    for (const { retry } of this.#shards.values()) clearTimeout(retry);
     let giveUp: NodeJS.Timeout | undefined;
     const tooLong = new Promise<void>((resolve) => {
       giveUp = setTimeout(resolve, RELEASE_TIMEOUT_MS);
@@ -262,26 +274,41 @@ export class RedisEngineClient {
   }
 
   #onUp(shard: Shard): void {
-    void this.#begin(shard);
-  }
-
-  async #begin(shard: Shard): Promise<void> {
     if (this.#closed !== undefined) return;
-    const { lease } = this.#state(shard);
     if (!this.#begun.has(shard)) {
-      // Before the first client comes this node must be known, and hear what is told to it.
-      try {
-        await Promise.all([this.#nodes.listen(shard), lease.renew()]);
-      } catch (error) {
-        this.#deps.logger?.debug({ redis: shard.name, reason: reasonOf(error) }, 'redis went away again');
-        return;
-      }
-      this.#begun.add(shard);
-      this.#onBegun?.();
+      void this.#begin(shard);
       return;
     }
     this.#deps.logger?.info({ redis: shard.name }, 'redis is back');
-    lease.renewSoon();
+    this.#state(shard).lease.renewSoon();
+  }
+
+  #onRenewed(shard: Shard): void {
+    if (this.#begun.has(shard)) this.#state(shard).lease.abandon();
+  }
+
+  /** Before the first client comes this node must be known, and hear what is told to it. */
+  async #begin(shard: Shard): Promise<void> {
+    const state = this.#state(shard);
+    state.beginAgain = true;
+    if (state.isBeginning) return;
+    state.isBeginning = true;
+    // Of a Redis with several servers one may be up, and another that is needed not yet.
+    while (state.beginAgain && !this.#begun.has(shard)) {
+      state.beginAgain = false;
+      try {
+        await Promise.all([this.#nodes.listen(shard), state.lease.renew()]);
+      } catch (error) {
+        this.#deps.logger?.debug({ redis: shard.name, reason: reasonOf(error) }, 'redis went away again');
+        clearTimeout(state.retry);
+        state.retry = setTimeout(() => this.#onUp(shard), BEGIN_RETRY_MS);
+        continue;
+      }
+      clearTimeout(state.retry);
+      this.#begun.add(shard);
+      this.#onBegun?.();
+    }
+    state.isBeginning = false;
   }
 
   /** Brings presence at this Redis to what it is here. */

@@ -73,7 +73,17 @@ export class Lease {
 
   /** Redis can be reached (again). Spread, for all workers see it at the same moment. */
   renewSoon(): void {
-    this.#schedule(this.#isNew ? 0 : (this.#deps.random() * this.#intervalMs) / 2);
+    this.#schedule(this.#heldMs === -Infinity ? 0 : (this.#deps.random() * this.#intervalMs) / 2);
+  }
+
+  /**
+   * What was told under this lease may be lost in part. Everything is told again to a new owner; the old one is not renewed,
+   * and so swept.
+   */
+  abandon(): void {
+    this.#owner = newOwner();
+    this.#isNew = true;
+    this.#deps.onNewOwner();
   }
 
   /** Resolves when the lease is held, rejects when it could not be had. */
@@ -115,20 +125,23 @@ export class Lease {
   }
 
   async #renew(): Promise<void> {
-    const { shard, keys, scripts, clock, onHeld, onNewOwner } = this.#deps;
+    const { shard, keys, scripts, clock, onHeld } = this.#deps;
+    const owner = this.#owner;
     const reply = await shard.run(NODES_TAG, {
       script: scripts.leaseRenew,
       keys: [keys.leases, keys.claim(this.#owner)],
       args: [this.#member, this.#leaseMs, this.#isNew ? '1' : '0', MAX_EXPIRED],
     });
     if (this.#closed) return;
+    if (owner !== this.#owner) {
+      await this.#renew();
+      return;
+    }
     const [isHeld, expired] = Array.isArray(reply) ? reply : [];
     if (isHeld !== 1) {
       // Redis has lost its data, or others took this worker for dead.
-      this.#owner = newOwner();
-      this.#isNew = true;
       this.counters.lost += 1;
-      onNewOwner();
+      this.abandon();
       await this.#renew();
       return;
     }

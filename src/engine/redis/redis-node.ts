@@ -8,7 +8,7 @@ import { CommandLink } from './command-link.ts';
 import { connectionOptions } from './connection-options.ts';
 import type { Keys, PubSubName } from './keys.ts';
 import type { Scripts } from './scripts.ts';
-import type { RedisSettings, RedisTarget } from './settings.ts';
+import type { RedisSettings, ServerTarget } from './settings.ts';
 import { SubscriberLink } from './subscriber-link.ts';
 
 const PROBE_INTERVAL_MS = 1000;
@@ -32,7 +32,7 @@ export interface RedisContext {
 
 export interface RedisNodeDeps {
   readonly context: RedisContext;
-  readonly target: RedisTarget;
+  readonly target: ServerTarget;
   /** For logs and health. */
   readonly name: string;
   /** Of a Cluster: pub/sub stays within the slot. */
@@ -40,8 +40,8 @@ export interface RedisNodeDeps {
   readonly onMessage: (name: PubSubName, message: Buffer) => void;
   /** The server does not have all slots any more for which it was asked to deliver. */
   readonly onMoved: () => void;
-  /** Both connections are up. */
-  readonly onUp: () => void;
+  /** Both connections are up. `isRenewed`: to another start of the server than before. */
+  readonly onUp: (isRenewed: boolean) => void;
   /** Deliveries are being lost. */
   readonly onDown: () => void;
 }
@@ -61,6 +61,8 @@ export class RedisNode {
   /** The echo channel is subscribed under this name. */
   #echoName: string | undefined;
   #isProbing = false;
+  #checking: NodeJS.Immediate | undefined;
+  #runId = '';
   #upSinceMs = 0;
   #sent = 0;
   #sentAtMs = 0;
@@ -92,7 +94,7 @@ export class RedisNode {
         if (parsed?.kind === 'echo') this.#onEcho(message);
         else if (parsed !== undefined) deps.onMessage(parsed, message);
       },
-      onMoved: deps.onMoved,
+      onMoved: () => this.#checkLater(),
       onUp: () => this.#onLinkUp(),
       onDown: () => {
         this.#echoName = undefined;
@@ -102,6 +104,9 @@ export class RedisNode {
     this.#timer = setInterval(() => void this.#probe(), PROBE_INTERVAL_MS);
   }
 
+  get target(): ServerTarget {
+    return this.#deps.target;
+  }
   get name(): string {
     return this.#deps.name;
   }
@@ -154,6 +159,7 @@ export class RedisNode {
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    clearImmediate(this.#checking);
     await Promise.all([this.commands.close(), this.subscriber.close()]);
   }
 
@@ -165,8 +171,20 @@ export class RedisNode {
   #onLinkUp(): void {
     if (!this.up) return;
     this.#upSinceMs = this.#deps.context.clock.monotonicMs();
-    this.#deps.onUp();
+    const { runId } = this.commands;
+    const isRenewed = this.#runId !== '' && this.#runId !== runId;
+    this.#runId = runId;
+    this.#deps.onUp(isRenewed);
     void this.#probe();
+  }
+
+  /** Once for all names of a slot. */
+  #checkLater(): void {
+    this.#checking ??= setImmediate(() => {
+      this.#checking = undefined;
+      if (!this.subscriber.subscribed.has(this.#echoName ?? '')) this.#echoName = undefined;
+      this.#deps.onMoved();
+    });
   }
 
   #onEcho(message: Buffer): void {

@@ -9,18 +9,41 @@ export interface RedisTls {
   readonly rejectUnauthorized: boolean;
 }
 
-interface Credentials {
+export interface Credentials {
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly tls: RedisTls | undefined;
 }
 
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
 /** One Redis server. */
-export type RedisTarget = Credentials &
+export type ServerTarget = Credentials &
   (
-    | { readonly kind: 'server'; readonly host: string; readonly port: number; readonly db: number }
+    | (Endpoint & { readonly kind: 'server'; readonly db: number })
     | { readonly kind: 'socket'; readonly path: string; readonly db: number }
   );
+
+/** The server that sentinels call the master. */
+export interface SentinelTarget extends Credentials {
+  readonly kind: 'sentinel';
+  readonly masterName: string;
+  readonly db: number;
+  /** All of them: who is not here is not asked. */
+  readonly sentinels: readonly ServerTarget[];
+}
+
+/** A Redis Cluster. */
+export interface ClusterTarget extends Credentials {
+  readonly kind: 'cluster';
+  /** Some of its nodes, which know the others. */
+  readonly seeds: readonly ServerTarget[];
+}
+
+export type RedisTarget = ServerTarget | SentinelTarget | ClusterTarget;
 
 export interface RedisSettings {
   /** Several: each has its share of the channels. At least one, and the same on all hosts, in any order. */
@@ -40,5 +63,9 @@ export function targetName(target: RedisTarget): string {
       return `${target.host}:${target.port}/${target.db}`;
     case 'socket':
       return `${target.path}/${target.db}`;
+    case 'sentinel':
+      return `${target.masterName}/${target.db}`;
+    case 'cluster':
+      return 'cluster';
   }
 }

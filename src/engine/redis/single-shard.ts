@@ -1,10 +1,10 @@
-// A Redis that is one server, or the master that sentinels name.
+// A Redis that is one server.
 import { UnavailableError } from '../../util/errors.ts';
 import { translated } from './command-link.ts';
 import { NODES_TAG } from './keys.ts';
 import type { Argument } from './link.ts';
 import { type NodeHealth, type RedisContext, RedisNode } from './redis-node.ts';
-import { type RedisTarget, targetName } from './settings.ts';
+import { type ServerTarget, targetName } from './settings.ts';
 import { runOn, type ScriptCall, type Shard, type ShardListener } from './shard.ts';
 import { Subscriptions } from './subscriptions.ts';
 
@@ -14,7 +14,7 @@ export class SingleShard implements Shard {
   readonly #node: RedisNode;
   readonly #subscriptions: Subscriptions;
 
-  constructor(context: RedisContext, target: RedisTarget, listener: ShardListener) {
+  constructor(context: RedisContext, target: ServerTarget, listener: ShardListener) {
     this.name = targetName(target);
     this.#node = new RedisNode({
       context,
@@ -23,8 +23,9 @@ export class SingleShard implements Shard {
       sharded: false,
       onMessage: (name, message) => listener.onMessage(name, message),
       onMoved: () => undefined,
-      onUp: () => {
+      onUp: (isRenewed) => {
         void this.#subscriptions.place();
+        if (isRenewed) listener.onRenewed(this);
         listener.onUp(this);
       },
       onDown: () => this.#subscriptions.lost(this.#node),
@@ -32,6 +33,7 @@ export class SingleShard implements Shard {
     this.#subscriptions = new Subscriptions({
       nodeFor: () => this.#node,
       listener,
+      onRefused: () => undefined,
       noNode: () => this.refusal() ?? new UnavailableError('the connection to Redis broke'),
     });
     this.#node.probeAt(NODES_TAG);
@@ -65,7 +67,7 @@ export class SingleShard implements Shard {
   }
 
   run(_tag: string, call: ScriptCall): Promise<unknown> {
-    return translated(runOn(this.#node, call));
+    return translated(runOn(this.#node, call, this.nodes));
   }
 
   subscribe(tag: string, name: string): Promise<void> {

@@ -48,6 +48,12 @@ export class SubscriberLink {
   get failure(): string {
     return this.#link.failure;
   }
+  /** What the server delivers, as far as it has told. */
+  get subscribed(): ReadonlySet<string> {
+    const subscriptions = this.#link.redis.condition?.subscriber;
+    const kind = this.#sharded ? 'ssubscribe' : 'subscribe';
+    return new Set(typeof subscriptions === 'object' ? subscriptions.channels(kind) : []);
+  }
 
   open(): void {
     this.#link.open();

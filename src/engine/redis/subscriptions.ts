@@ -23,6 +23,8 @@ export interface SubscriptionsDeps {
   readonly nodeFor: (tag: string) => RedisNode | undefined;
   readonly listener: Pick<ShardListener, 'onLost' | 'onBack'>;
   readonly noNode: () => Error;
+  /** A name could not be subscribed again. It is tried later. */
+  readonly onRefused: (error: unknown) => void;
 }
 
 export class Subscriptions {
@@ -82,9 +84,12 @@ export class Subscriptions {
     this.#isPlacing = false;
   }
 
-  /** Subscribes anew what this server may have ended by itself; what it still has is not harmed. */
-  doubt(node: RedisNode): void {
-    this.lost(node);
+  /** Subscribes anew what this server has ended by itself. */
+  check(node: RedisNode): void {
+    const { subscribed } = node.subscriber;
+    for (const placement of this.#placements.values()) {
+      if (placement.node === node && !subscribed.has(placement.name)) this.#becomeLost(placement);
+    }
     void this.place();
   }
 
@@ -117,7 +122,8 @@ export class Subscriptions {
     if (node === undefined || !node.subscriber.up) return;
     try {
       await node.subscriber.subscribe(name);
-    } catch {
+    } catch (error) {
+      this.#deps.onRefused(error);
       this.#retryLater();
       return;
     }

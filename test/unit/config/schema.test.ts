@@ -111,6 +111,31 @@ t.test('single options', async (t) => {
       { client: { ping_interval: '10ms', pong_timeout: '5ms' } },
       ['client.ping_interval: expected at least 1s', 'client.pong_timeout: expected at least 100ms'],
     ],
+    [
+      'sentinels without a name',
+      { engine: { type: 'redis', redis: { sentinel_address: 'a:1' } } },
+      ['engine.redis.sentinel_master_name: is missing'],
+    ],
+    [
+      'a cluster and sentinels, in another database',
+      {
+        engine: {
+          type: 'redis',
+          redis: { sentinel_address: ['a'], sentinel_master_name: 'm', cluster_address: 'b:1,c:2', db: 1 },
+        },
+      },
+      [
+        'engine.redis.cluster_address: excludes sentinel_address',
+        'engine.redis.db: must be 0 in a cluster, which has no other',
+      ],
+    ],
+    [
+      'a cluster on a socket',
+      { engine: { type: 'redis', redis: { cluster_address: ['unix:///redis.sock'] } } },
+      [
+        'engine.redis.cluster_address[0]: expected an address such as "10.0.0.5:26379" or "rediss://user:password@host:26379"',
+      ],
+    ],
     ['another engine', { engine: { type: 'nats' } }, ['engine.type: expected one of "memory", "redis"']],
     [
       'a path without a slash',

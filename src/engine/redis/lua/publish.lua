@@ -3,7 +3,8 @@
 -- KEYS 1 stream
 --      2 position: e epoch, o offset, r server that wrote last, v version, w version epoch
 --      3 result under the idempotency key, when there is one
--- ARGV 1 run id of this server, '' when unknown   2 epoch, should a new one be due
+-- ARGV 1 run id of this server, those of other masters behind it, 12 characters each; '' when unknown
+--      2 epoch, should a new one be due
 --      3 time and body, as they are kept          4 size of the history
 --      5 time to live of the history, ms          6 time to live of the position, ms
 --      7 pub/sub channel                          8 PUBLISH or SPUBLISH
@@ -12,6 +13,7 @@
 --     11 version, '0' without                    12 version epoch
 -- Returns offset, epoch, and 0, or 1 when suppressed by idempotency, 2 by version.
 local stream, meta = KEYS[1], KEYS[2]
+local run = string.sub(ARGV[1], 1, 12)
 
 if ARGV[10] ~= '' then
   local known = redis.call('GET', KEYS[3])
@@ -39,12 +41,14 @@ if not epoch then
   -- What is left of a stream whose position is gone cannot be told from the new one.
   epoch = ARGV[2]
   redis.call('DEL', stream)
-  redis.call('HSET', meta, 'e', epoch, 'r', ARGV[1])
-elseif ARGV[1] ~= '' and position[2] ~= ARGV[1] then
+  redis.call('HSET', meta, 'e', epoch, 'r', run)
+elseif run ~= '' and position[2] ~= run then
   -- Another server than the one that wrote last, or the same after a restart: what that one wrote last may be missing here,
-  -- and its offsets are about to be given again. A new epoch tells everyone who may have seen them.
-  epoch = ARGV[2]
-  redis.call('HSET', meta, 'e', epoch, 'r', ARGV[1])
+  -- and its offsets are about to be given again. A new epoch tells everyone who may have seen them. Only when the other is
+  -- still a master, the slot was moved here with all that was in it.
+  local hasMoved = #(position[2] or '') == 12 and string.find(ARGV[1], position[2], 13, true)
+  if not hasMoved then epoch = ARGV[2] end
+  redis.call('HSET', meta, 'e', epoch, 'r', run)
 end
 if ARGV[11] ~= '0' then redis.call('HSET', meta, 'v', ARGV[11], 'w', ARGV[12]) end
 

@@ -1,0 +1,132 @@
+// A master with a replica, watched by three sentinels, which fail over quickly.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import type { SentinelTarget } from '../../src/engine/redis/settings.ts';
+import { Child } from './child.ts';
+import { freePort } from './ports.ts';
+import { RedisServer } from './redis.ts';
+import type { Scope } from './scope.ts';
+import { tempDir } from './temp-dir.ts';
+import { waitFor } from './wait-for.ts';
+
+const MASTER_NAME = 'theirs';
+const SENTINELS = 3;
+
+export class SentinelSet {
+  /** By port. */
+  readonly servers: ReadonlyMap<number, RedisServer>;
+  readonly sentinelPorts: readonly number[];
+  readonly #sentinel: Redis;
+
+  constructor(
+    scope: Scope,
+    servers: ReadonlyMap<number, RedisServer>,
+    sentinelPorts: readonly number[],
+    sentinel: Redis,
+  ) {
+    this.servers = servers;
+    this.sentinelPorts = sentinelPorts;
+    this.#sentinel = sentinel;
+    scope.teardown(() => sentinel.disconnect());
+  }
+
+  get target(): SentinelTarget {
+    const credentials = { username: undefined, password: undefined, tls: undefined };
+    return {
+      kind: 'sentinel',
+      masterName: MASTER_NAME,
+      db: 0,
+      ...credentials,
+      sentinels: this.sentinelPorts.map((port) => ({
+        kind: 'server',
+        host: '127.0.0.1',
+        port,
+        db: 0,
+        ...credentials,
+      })),
+    };
+  }
+
+  async masterPort(): Promise<number> {
+    const answer: unknown = await this.#sentinel.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', MASTER_NAME);
+    return Number(Array.isArray(answer) && answer[1]);
+  }
+
+  async master(): Promise<RedisServer> {
+    const server = this.servers.get(await this.masterPort());
+    if (server === undefined) throw new Error('the sentinels name no master of this set');
+    return server;
+  }
+
+  /** Resolves when the sentinels agree to have begun. */
+  async failOver(): Promise<void> {
+    await this.#sentinel.call('SENTINEL', 'FAILOVER', MASTER_NAME);
+  }
+
+  /** All is well: another failover may begin. */
+  async untilReplicated(): Promise<void> {
+    await waitFor('a replica that follows the master', async () => {
+      const master = await this.master();
+      const info = await master.admin.info('replication');
+      return /slave0:.*state=online/.test(info);
+    });
+    await waitFor('the sentinels to know it', async () => {
+      const answer: unknown = await this.#sentinel.call('SENTINEL', 'REPLICAS', MASTER_NAME);
+      const text = JSON.stringify(answer);
+      return text.includes('master-link-status","ok') && !text.includes('_down');
+    });
+    await waitFor('every sentinel to know the others', async () => {
+      try {
+        const answer: unknown = await this.#sentinel.call('SENTINEL', 'CKQUORUM', MASTER_NAME);
+        return String(answer).startsWith(`OK ${String(SENTINELS)} `);
+      } catch {
+        return false;
+      }
+    });
+  }
+}
+
+export async function startSentinels(scope: Scope): Promise<SentinelSet> {
+  const directory = await tempDir(scope);
+  const [first = 0, second = 0, ...sentinelPorts] = await Promise.all(
+    Array.from({ length: 2 + SENTINELS }, () => freePort()),
+  );
+  const make = (port: number, options: Readonly<Record<string, string>>): RedisServer =>
+    new RedisServer(scope, join(directory, String(port)), {
+      port,
+      bind: '127.0.0.1',
+      'repl-diskless-sync-delay': 0,
+      ...options,
+    });
+  const master = make(first, {});
+  const replica = make(second, { replicaof: `127.0.0.1 ${first}` });
+  await Promise.all([master.start(), replica.start()]);
+  await Promise.all(
+    sentinelPorts.map(async (port) => {
+      const file = join(directory, `sentinel-${port}.conf`);
+      await writeFile(
+        file,
+        [
+          `port ${port}`,
+          'bind 127.0.0.1',
+          `dir ${directory}`,
+          `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${first} 2`,
+          `sentinel down-after-milliseconds ${MASTER_NAME} 800`,
+          `sentinel failover-timeout ${MASTER_NAME} 1000`,
+          '',
+        ].join('\n'),
+      );
+      const child = new Child(scope, 'redis-server', [file, '--sentinel']);
+      await child.waitUntil('a sentinel', () => child.output.includes('+monitor master'));
+    }),
+  );
+  const servers = new Map([
+    [first, master],
+    [second, replica],
+  ]);
+  const sentinel = new Redis({ port: sentinelPorts[0] ?? 0, host: '127.0.0.1' });
+  const set = new SentinelSet(scope, servers, sentinelPorts, sentinel);
+  await set.untilReplicated();
+  return set;
+}
