@@ -11,7 +11,15 @@ const gateway = await startGateway(t, {
     client: { insecure: true },
     channel: {
       without_namespace: { presence: true, join_leave: true, force_push_join_leave: true },
-      namespaces: [{ name: 'kept', history_size: 100, history_ttl: '60s', force_recovery: true }],
+      namespaces: [
+        {
+          name: 'kept',
+          history_size: 100,
+          history_ttl: '60s',
+          force_recovery: true,
+          allowed_delta_types: ['fossil'],
+        },
+      ],
     },
   },
 });
@@ -95,6 +103,33 @@ for (const protobuf of [false, true]) {
     t.hasStrict(await client.next('disconnected'), { code: 3503 });
   });
 
+  t.test(`${build}: follows a document by deltas, also over an interruption`, async (t) => {
+    const channel = `kept:${channelOf('document')}`;
+    const client = await open();
+    const subscription = await client.subscribe(channel, { delta: 'fossil' });
+    const seen = async (count: number): Promise<void> => {
+      await waitFor(`${count} versions`, () => subscription.publications.length === count);
+    };
+    const publish = (n: number, delta = true): Promise<unknown> =>
+      gateway.api('publish', { channel, data: version(n), delta });
+    for (let n = 1; n <= 5; n += 1) await publish(n);
+    await seen(5);
+    await publish(6, false);
+    await Promise.all([7, 8, 9].map((n) => publish(n)));
+    await seen(9);
+    client.client.disconnect();
+    await client.next('disconnected');
+    for (const n of [10, 11]) await publish(n);
+    client.client.connect();
+    await seen(11);
+    await publish(12);
+    await seen(12);
+    const versions = subscription.publications.map(read);
+    t.same(new Set(versions), new Set(Array.from({ length: 12 }, (_, index) => version(index + 1))));
+    t.match(subscription.subscription.deltaStats(), { numPublications: 12, numDeltaPayloads: 8 });
+    t.equal(client.count('error'), 0);
+  });
+
   t.test(`${build}: errors arrive as errors`, async (t) => {
     const client = await open();
     await t.rejects(client.client.rpc('nothing', payload({})), { code: 108 });
@@ -103,4 +138,8 @@ for (const protobuf of [false, true]) {
     subscription.subscription.subscribe();
     t.hasStrict(await subscription.next('unsubscribed'), { code: 102 });
   });
+}
+
+function version(n: number): unknown {
+  return { n, text: 'Zażółć gęślą jaźń 😀 '.repeat(20), end: `é${n % 3}` };
 }
