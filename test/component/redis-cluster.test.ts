@@ -40,7 +40,10 @@ async function carriesAll(t: Test, { clients: [a, b] }: Started, value: string):
   }
 }
 
-t.test('every master has its share', async (t) => {
+// Clusters take their time to form and to fail over: side by side.
+t.jobs = 3;
+
+t.test('every master has its share', { buffered: true }, async (t) => {
   const it = await started(t);
   const { cluster, clients } = it;
   const [a, b] = clients;
@@ -66,7 +69,7 @@ t.test('every master has its share', async (t) => {
   });
 });
 
-t.test('a slot moves while messages flow', async (t) => {
+t.test('a slot moves while messages flow', { buffered: true }, async (t) => {
   const it = await started(t);
   const { cluster, clients } = it;
   const [a, b] = clients;
@@ -113,7 +116,7 @@ t.test('a slot moves while messages flow', async (t) => {
   await carriesAll(t, it, 'after');
 });
 
-t.test('a master dies, its replica takes over', async (t) => {
+t.test('a master dies, its replica takes over', { buffered: true }, async (t) => {
   const it = await started(t, true);
   const { cluster, clients } = it;
   const [a, b] = clients;

@@ -1,7 +1,7 @@
 // A Redis Cluster of masters, without replicas unless asked for.
 import { join } from 'node:path';
 import type { ClusterTarget, ServerTarget } from '../../src/engine/redis/settings.ts';
-import { freePort } from './ports.ts';
+import { quietPorts } from './ports.ts';
 import { RedisServer } from './redis.ts';
 import type { Scope } from './scope.ts';
 import { tempDir } from './temp-dir.ts';
@@ -133,7 +133,7 @@ export class RedisClusterServers {
 export async function startCluster(scope: Scope, withReplicas = false): Promise<RedisClusterServers> {
   const directory = await tempDir(scope);
   const count = withReplicas ? 2 * MASTERS : MASTERS;
-  const free = await Promise.all(Array.from({ length: 2 * count }, () => freePort()));
+  const free = await quietPorts(2 * count);
   const [ports, busPorts] = [free.slice(0, count), free.slice(count)];
   const servers = ports.map(
     (port, index) =>

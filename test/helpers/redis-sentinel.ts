@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import type { SentinelTarget } from '../../src/engine/redis/settings.ts';
 import { Child } from './child.ts';
-import { freePort } from './ports.ts';
+import { quietPorts } from './ports.ts';
 import { RedisServer } from './redis.ts';
 import type { Scope } from './scope.ts';
 import { tempDir } from './temp-dir.ts';
@@ -89,9 +89,7 @@ export class SentinelSet {
 
 export async function startSentinels(scope: Scope): Promise<SentinelSet> {
   const directory = await tempDir(scope);
-  const [first = 0, second = 0, ...sentinelPorts] = await Promise.all(
-    Array.from({ length: 2 + SENTINELS }, () => freePort()),
-  );
+  const [first = 0, second = 0, ...sentinelPorts] = await quietPorts(2 + SENTINELS);
   const make = (port: number, options: Readonly<Record<string, string>>): RedisServer =>
     new RedisServer(scope, join(directory, String(port)), {
       port,

@@ -208,7 +208,7 @@ export class RedisEngineClient {
     let deadline: NodeJS.Timeout | undefined;
     const isUp = new Promise<boolean>((resolve) => {
       this.#onBegun = () => {
-        if (this.#begun.size === this.#ring.shards.length) resolve(true);
+        if (this.#ring.shards.every((shard) => shard.up && this.#begun.has(shard))) resolve(true);
       };
       deadline = setTimeout(() => resolve(this.#begun.size > 0), timeoutMs);
     });
@@ -279,6 +279,7 @@ export class RedisEngineClient {
       void this.#begin(shard);
       return;
     }
+    this.#onBegun?.();
     this.#deps.logger?.info({ redis: shard.name }, 'redis is back');
     this.#state(shard).lease.renewSoon();
   }

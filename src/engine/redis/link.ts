@@ -111,7 +111,9 @@ export class Link {
   /** Ends the connection, to be made anew. */
   reset(reason: string): void {
     this.#failure = reason;
-    if (this.redis.status === 'connect' || this.redis.status === 'ready') this.redis.stream.destroy();
+    if (this.redis.status !== 'connect' && this.redis.status !== 'ready') return;
+    this.#mute();
+    this.redis.stream.destroy();
   }
 
   close(): Promise<void> {
@@ -171,12 +173,20 @@ export class Link {
 
   // Never the object: it may hold the command, and with it a password.
   readonly #onError = (error: Error): void => {
+    this.#mute();
     this.#failure = error.message;
     this.#deps.logger?.debug({ redis: this.#deps.name, reason: error.message }, 'redis connection error');
   };
 
+  /** ioredis hears the first error of a socket only, and TLS may bring a second one. */
+  #mute(): void {
+    const stream: NodeJS.EventEmitter | undefined = this.redis.stream;
+    stream?.off('error', ignore).on('error', ignore);
+  }
+
   async #close(): Promise<void> {
     const { redis } = this;
+    this.#mute();
     this.#calls.close();
     const isOpen = OPEN.has(redis.status);
     const ended = new Promise<void>((resolve) => {
@@ -194,8 +204,12 @@ export class Link {
     redis.disconnect();
     await ended;
     redis.off('ready', this.#onReady).off('close', this.#onClose).off('error', this.#onError);
-    redis.on('error', () => undefined);
+    redis.on('error', ignore);
   }
+}
+
+function ignore(): void {
+  // It was told by another way.
 }
 
 export function reasonOf(error: unknown): string {
