@@ -11,6 +11,7 @@ import { burst, channels, fanout, mixed, protobuf } from './scenarios/deliveries
 import { httpPublish } from './scenarios/http-publish.ts';
 import { idle } from './scenarios/idle.ts';
 import { recovery } from './scenarios/recovery.ts';
+import { redis, redisDelay, redisJoin, redisThroughput } from './scenarios/redis.ts';
 import { Runner } from './scenarios/runner.ts';
 import type { Sample, Scenario } from './scenarios/scenario.ts';
 import { tokens } from './scenarios/tokens.ts';
@@ -26,13 +27,17 @@ const SCENARIOS: readonly Scenario[] = [
   protobuf,
   recovery,
   httpPublish,
+  redis,
+  redisDelay,
+  redisThroughput,
+  redisJoin,
   tokens,
 ];
 
 const HELP = `usage: npm run bench -- [scenario...] [options]
 
 scenarios (default: all)
-${SCENARIOS.map((scenario) => `  ${scenario.name.padEnd(12)} ${scenario.title}`).join('\n')}
+${SCENARIOS.map((scenario) => `  ${scenario.name.padEnd(16)} ${scenario.title}`).join('\n')}
 
 options
   --smoke            everything tiny, one round, nothing written: only proves that no message is lost

@@ -6,28 +6,16 @@ import { createAdapter, setupPrimary } from '@socket.io/cluster-adapter';
 import { setupMaster, setupWorker } from '@socket.io/sticky';
 import { Server } from 'socket.io';
 import { announce, listen } from './servers/announce.ts';
+import { attachRooms } from './servers/rooms.ts';
 
 const workers = Number(process.argv[2] ?? 1);
 const acknowledge = process.argv[3] === 'ack';
-
-function attach(io: Server): void {
-  io.on('connection', (socket) => {
-    socket.on('join', (room: string, done: () => void) => {
-      void socket.join(room);
-      done();
-    });
-    socket.on('pub', (room: string, data: unknown) => {
-      io.to(room).emit('m', room, data);
-      if (acknowledge) socket.emit('p');
-    });
-  });
-}
 
 const options = { transports: ['websocket' as const], serveClient: false, perMessageDeflate: false };
 
 if (workers === 1) {
   const http = createServer();
-  attach(new Server(http, options));
+  attachRooms(new Server(http, options), acknowledge);
   listen(http, announce);
 } else if (cluster.isPrimary) {
   cluster.setupPrimary({ serialization: 'advanced' });
@@ -44,6 +32,6 @@ if (workers === 1) {
   const io = new Server(createServer(), options);
   io.adapter(createAdapter());
   setupWorker(io);
-  attach(io);
+  attachRooms(io, acknowledge);
   process.send?.({ ready: true });
 }

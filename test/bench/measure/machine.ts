@@ -16,7 +16,15 @@ export interface Machine {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-const PACKAGES = ['ws', 'socket.io', '@socket.io/sticky', '@socket.io/cluster-adapter'];
+const PACKAGES = [
+  'ws',
+  'socket.io',
+  '@socket.io/sticky',
+  '@socket.io/cluster-adapter',
+  '@socket.io/redis-adapter',
+  '@socket.io/redis-streams-adapter',
+  'ioredis',
+];
 
 export function machine(): Machine {
   return {
@@ -27,7 +35,11 @@ export function machine(): Machine {
     node: process.version,
     descriptorsPerProcess: descriptorLimit(),
     loadAverage: os.loadavg()[0] ?? 0,
-    versions: { ...Object.fromEntries(PACKAGES.map((name) => [name, installed(name)])), holdfast: commit() },
+    versions: {
+      ...Object.fromEntries(PACKAGES.map((name) => [name, installed(name)])),
+      redis: redisVersion(),
+      holdfast: commit(),
+    },
   };
 }
 
@@ -43,6 +55,16 @@ function installed(name: string): string {
     }
   }
   return 'not installed';
+}
+
+function redisVersion(): string {
+  try {
+    return (
+      /v=(\S+)/.exec(execFileSync('redis-server', ['--version'], { encoding: 'utf8' }))?.[1] ?? 'unknown'
+    );
+  } catch {
+    return 'not installed';
+  }
 }
 
 function commit(): string {

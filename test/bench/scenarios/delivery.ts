@@ -5,7 +5,7 @@ import type { GeneratorProcess } from '../load/generator-process.ts';
 import { descriptorLimit } from '../load/group.ts';
 import type { Assignment, PublishOrder, PublishResult, Results } from '../load/orders.ts';
 import { cpuMs, machineCpuMs, memory } from '../measure/processes.ts';
-import type { RunningServer } from '../servers/running.ts';
+import type { ServerUnderTest } from '../servers/running.ts';
 import type { Subject } from '../servers/subjects.ts';
 import type { Faults, Run, Sample } from './scenario.ts';
 
@@ -20,6 +20,8 @@ export interface Load {
   readonly jitter: boolean;
   /** Few deliveries whose latency is what is measured. */
   readonly light: boolean;
+  /** Of several hosts, where its clients are; default: all at the first. */
+  readonly hosts?: { readonly publishers: number; readonly subscribers: number };
 }
 
 export interface DeliveryPlan {
@@ -46,6 +48,7 @@ interface Part {
 interface Window {
   readonly startMs: number;
   readonly serverMs: number;
+  readonly redisMs: number;
   readonly generatorMs: readonly number[];
   readonly busyMs: number;
   readonly stolenMs: number;
@@ -68,44 +71,77 @@ export async function measureDelivery(
   run: Run,
   plan: DeliveryPlan,
 ): Promise<DeliveryOutcome> {
-  const server = await run.server(subject);
-  const { parts, stranded } = await openParts(subject, server, run, plan.loads);
-  const generators = parts.flatMap((part) => [...part.subscribers, part.publisher]);
-
+  const delivery = await Delivery.open(subject, run, plan.loads);
   run.progress('warming up');
-  await publishAndSettle(parts, plan.warmUpMs);
-  await Promise.all(generators.map(async (generator) => generator.ask({ op: 'mark' })));
-
+  await delivery.warmUp(plan.warmUpMs);
   run.progress('measuring');
-  const before = windowAt(server, generators);
-  const { published, settled } = await publishAndSettle(parts, plan.durationMs);
-  const after = windowAt(server, generators);
-  server.assertUnchanged();
-  const serverMemory = memory(server.pids);
-  await Promise.all(generators.map(async (generator) => generator.ask({ op: 'close' })));
+  const outcome = await delivery.measure(plan.durationMs);
+  await delivery.close();
+  return outcome;
+}
 
-  const byLoad = new Map(
-    parts.map((part, index) => [part.load.name, loadOutcome(published[index], settled[index] ?? [])]),
-  );
-  let deliveries = 0;
-  for (const outcome of byLoad.values()) deliveries += outcome.deliveries;
-  const generatorMs = after.generatorMs.map((ms, index) => ms - (before.generatorMs[index] ?? 0));
-  const main = [...byLoad.values()][0];
-  return {
-    byLoad,
-    sample: {
-      figures: {
-        cpuUs: ((after.serverMs - before.serverMs) * 1000) / deliveries,
-        generatorUs: (sum(generatorMs) * 1000) / deliveries,
-        ...latencyFigures(main),
-        perSecond: main?.perSecond ?? 0,
-        rssMb: serverMemory.rssKb / 1024,
-        deliveries,
+/** The clients of some loads at a server, ready to publish and count. */
+export class Delivery {
+  readonly #server: ServerUnderTest;
+  readonly #parts: readonly Part[];
+  readonly #generators: readonly GeneratorProcess[];
+  readonly #stranded: number;
+
+  private constructor(server: ServerUnderTest, parts: readonly Part[], stranded: number) {
+    this.#server = server;
+    this.#parts = parts;
+    this.#generators = parts.flatMap((part) => [...part.subscribers, part.publisher]);
+    this.#stranded = stranded;
+  }
+
+  static async open(subject: Subject, run: Run, loads: readonly Load[]): Promise<Delivery> {
+    const server = await run.server(subject);
+    const { parts, stranded } = await openParts(subject, server, run, loads);
+    return new Delivery(server, parts, stranded);
+  }
+
+  async warmUp(durationMs: number): Promise<void> {
+    await publishAndSettle(this.#parts, durationMs, undefined);
+  }
+
+  /** One window, until the last delivery. `perSecond` instead of the loads' own. */
+  async measure(durationMs: number, perSecond?: number): Promise<DeliveryOutcome> {
+    const generators = this.#generators;
+    await Promise.all(generators.map(async (generator) => generator.ask({ op: 'mark' })));
+    const before = windowAt(this.#server, generators);
+    const { published, settled } = await publishAndSettle(this.#parts, durationMs, perSecond);
+    const after = windowAt(this.#server, generators);
+    this.#server.assertUnchanged();
+    const serverMemory = memory(this.#server.pids);
+
+    const byLoad = new Map(
+      this.#parts.map((part, index) => [part.load.name, loadOutcome(published[index], settled[index] ?? [])]),
+    );
+    let deliveries = 0;
+    for (const outcome of byLoad.values()) deliveries += outcome.deliveries;
+    const generatorMs = after.generatorMs.map((ms, index) => ms - (before.generatorMs[index] ?? 0));
+    const main = [...byLoad.values()][0];
+    return {
+      byLoad,
+      sample: {
+        figures: {
+          cpuUs: ((after.serverMs - before.serverMs) * 1000) / deliveries,
+          redisUs: ((after.redisMs - before.redisMs) * 1000) / deliveries,
+          generatorUs: (sum(generatorMs) * 1000) / deliveries,
+          ...latencyFigures(main),
+          perSecond: main?.perSecond ?? 0,
+          rssMb: serverMemory.rssKb / 1024,
+          deliveries,
+        },
+        faults: sumFaults(settled.flat()),
+        warnings: [...strandedDoubt(this.#stranded), ...doubts(before, after, generatorMs)],
       },
-      faults: sumFaults(settled.flat()),
-      warnings: [...strandedDoubt(stranded), ...doubts(before, after, generatorMs)],
-    },
-  };
+    };
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#generators.map(async (generator) => generator.ask({ op: 'close' })));
+  }
 }
 
 export function latencyFigures(outcome: LoadOutcome | undefined): {
@@ -147,13 +183,13 @@ export function sourceAddress(generator: number): string {
 
 async function openParts(
   subject: Subject,
-  server: RunningServer,
+  server: ServerUnderTest,
   run: Run,
   loads: readonly Load[],
 ): Promise<{ parts: Part[]; stranded: number }> {
   const parts: Part[] = [];
-  const target = { host: server.host, port: server.port };
-  const open = { op: 'open', target, dialect: subject.dialect, perSecond: 0, atOnce: AT_ONCE } as const;
+  const { host, ports } = server;
+  const open = { op: 'open', dialect: subject.dialect, perSecond: 0, atOnce: AT_ONCE } as const;
   let channelBase = 0;
   let firstPublisher = 0;
   let generatorCount = 0;
@@ -166,6 +202,7 @@ async function openParts(
       firstSubscription: 0,
       channelsEach: 1,
     };
+    const { publishers: from, subscribers: to } = load.hosts ?? { publishers: 0, subscribers: 0 };
     const publisher = run.generator(`${load.name} publisher`, { firstPublisher, light: true });
     const subscribers: GeneratorProcess[] = [];
     let firstSubscription = 0;
@@ -173,6 +210,7 @@ async function openParts(
       const generator = run.generator(`${load.name} subscribers`, { light: load.light });
       const { repeated } = await generator.ask({
         ...open,
+        target: { host, port: ports[to] ?? server.port },
         count,
         localAddress: sourceAddress(generatorCount++),
         assignment: { ...assignment, firstSubscription },
@@ -183,6 +221,7 @@ async function openParts(
     }
     await publisher.ask({
       ...open,
+      target: { host, port: ports[from] ?? server.port },
       count: load.publishers,
       localAddress: sourceAddress(generatorCount++),
       assignment: { ...assignment, channelsEach: 0 },
@@ -202,9 +241,10 @@ export function strandedDoubt(clients: number): string[] {
 async function publishAndSettle(
   parts: readonly Part[],
   durationMs: number,
+  perSecond: number | undefined,
 ): Promise<{ published: PublishResult[]; settled: Results['settle'][][] }> {
   const published = await Promise.all(
-    parts.map(async (part) => part.publisher.ask(publishOrder(part, durationMs))),
+    parts.map(async (part) => part.publisher.ask(publishOrder(part, durationMs, perSecond))),
   );
   const settled = await Promise.all(
     parts.map(async (part, index) =>
@@ -222,11 +262,15 @@ async function publishAndSettle(
   return { published, settled };
 }
 
-function publishOrder({ load, channelBase }: Part, durationMs: number): PublishOrder {
+function publishOrder(
+  { load, channelBase }: Part,
+  durationMs: number,
+  perSecond = load.perSecond,
+): PublishOrder {
   return {
     op: 'publish',
     channels: Array.from({ length: load.channels }, (_, index) => channelBase + index),
-    perSecond: load.perSecond,
+    perSecond,
     burst: load.burst,
     durationMs,
     sizeBytes: load.sizeBytes,
@@ -234,10 +278,11 @@ function publishOrder({ load, channelBase }: Part, durationMs: number): PublishO
   };
 }
 
-function windowAt(server: RunningServer, generators: readonly GeneratorProcess[]): Window {
+function windowAt(server: ServerUnderTest, generators: readonly GeneratorProcess[]): Window {
   return {
     startMs: performance.now(),
     serverMs: cpuMs(server.pids),
+    redisMs: cpuMs(server.redisPids),
     generatorMs: generators.map((generator) => cpuMs([generator.pid])),
     ...machineCpuMs(),
   };
@@ -267,7 +312,7 @@ function doubts(before: Window, after: Window, generatorMs: readonly number[]): 
       `a generator was busy ${Math.round(busiest * 100)} % of the time: latencies are partly its own`,
     );
   }
-  const ownMs = after.serverMs - before.serverMs + sum(generatorMs);
+  const ownMs = after.serverMs - before.serverMs + (after.redisMs - before.redisMs) + sum(generatorMs);
   const foreign = (after.busyMs - before.busyMs - ownMs) / wallMs;
   if (foreign > FOREIGN_SHARE) warnings.push(`other processes used ${Math.round(foreign * 100)} % of a core`);
   const stolen = (after.stolenMs - before.stolenMs) / wallMs;

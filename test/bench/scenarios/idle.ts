@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { GeneratorProcess } from '../load/generator-process.ts';
 import type { Assignment } from '../load/orders.ts';
 import { type Memory, memory } from '../measure/processes.ts';
-import type { RunningServer } from '../servers/running.ts';
+import type { ServerUnderTest } from '../servers/running.ts';
 import { bare, holdfast, socketio } from '../servers/subjects.ts';
 import { sourceAddress, splitOverGenerators } from './delivery.ts';
 import { NO_FAULTS, type Run, type Scenario } from './scenario.ts';
@@ -34,7 +34,7 @@ function assignment(connections: number, firstSubscription: number, channelsEach
   };
 }
 
-async function settledMemory(server: RunningServer, run: Run): Promise<Memory> {
+async function settledMemory(server: ServerUnderTest, run: Run): Promise<Memory> {
   const { quietMs, patienceMs } = sizes(run);
   const startMs = performance.now();
   const looks: Memory[] = [];

@@ -1,6 +1,6 @@
 // Runs a scenario: rounds over its servers, everything a measurement started stopped again, failures noted.
 import { GeneratorProcess } from '../load/generator-process.ts';
-import type { RunningServer } from '../servers/running.ts';
+import type { ServerUnderTest } from '../servers/running.ts';
 import type { Subject } from '../servers/subjects.ts';
 import type { Run, Sample, Scenario } from './scenario.ts';
 
@@ -18,7 +18,7 @@ export interface RunListener {
 
 export class Runner {
   readonly #deps: RunnerDeps;
-  readonly #servers = new Map<string, RunningServer>();
+  readonly #servers = new Map<string, ServerUnderTest>();
   #generators: GeneratorProcess[] = [];
   #stopped = false;
 
@@ -91,7 +91,7 @@ export class Runner {
     }
   }
 
-  async #server(subject: Subject): Promise<RunningServer> {
+  async #server(subject: Subject): Promise<ServerUnderTest> {
     const running = this.#servers.get(subject.name);
     if (running !== undefined) return running;
     const { options, nodeArgs } = this.#deps;

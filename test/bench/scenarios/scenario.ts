@@ -1,6 +1,6 @@
 // What a scenario is to the runner: servers to compare, one measurement of one server, and what the figures must meet.
 import type { GeneratorProcess } from '../load/generator-process.ts';
-import type { RunningServer } from '../servers/running.ts';
+import type { ServerUnderTest } from '../servers/running.ts';
 import type { Subject } from '../servers/subjects.ts';
 
 export interface Run {
@@ -11,7 +11,7 @@ export interface Run {
   /** Length of the measured window; undefined: the scenario's own. */
   readonly durationMs: number | undefined;
   /** Starts a server or a generator that the runner stops when the measurement is over. */
-  server(subject: Subject): Promise<RunningServer>;
+  server(subject: Subject): Promise<ServerUnderTest>;
   generator(name: string, options?: { firstPublisher?: number; light?: boolean }): GeneratorProcess;
   progress(text: string): void;
 }

@@ -7,8 +7,26 @@ const START_PATIENCE_MS = 20_000;
 const STOP_PATIENCE_MS = 6000;
 const OUTPUT_KEPT_BYTES = 4000;
 
-export class RunningServer {
+/** What a measurement needs of it, be it one program or several hosts. */
+export interface ServerUnderTest {
+  readonly host: string;
+  /** Of the first host. */
+  readonly port: number;
+  /** Of every host. */
+  readonly ports: readonly number[];
+  /** Its processes, but those of a Redis. */
+  readonly pids: readonly number[];
+  readonly redisPids: readonly number[];
+  readonly output: string;
+  /** Throws when a process died or came anew. */
+  assertUnchanged(): void;
+  stop(): Promise<void>;
+  kill(): void;
+}
+
+export class RunningServer implements ServerUnderTest {
   readonly host = '127.0.0.1';
+  readonly redisPids: readonly number[] = [];
   readonly #child: ChildProcess;
   readonly #name: string;
   readonly #cleanUp: () => void;
@@ -16,10 +34,19 @@ export class RunningServer {
   #output = '';
   #pids: readonly number[] = [];
 
-  constructor(name: string, args: readonly string[], cleanUp: () => void = () => undefined) {
+  constructor(
+    name: string,
+    args: readonly string[],
+    cleanUp: () => void = () => undefined,
+    program: string = process.execPath,
+  ) {
     this.#name = name;
     this.#cleanUp = cleanUp;
-    this.#child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    // Ends it, with this as its output.
+    this.#child.once('error', (error) => {
+      this.#output += `${error.message}\n`;
+    });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding('utf8').on('data', (text: string) => {
         this.#output = (this.#output + text).slice(-OUTPUT_KEPT_BYTES);
@@ -29,6 +56,10 @@ export class RunningServer {
 
   get port(): number {
     return this.#port;
+  }
+
+  get ports(): readonly number[] {
+    return [this.#port];
   }
 
   /** All processes of the server as they were when it was ready. */
@@ -44,7 +75,8 @@ export class RunningServer {
   async ready(processes: number, readyPort: (output: string) => Promise<number | undefined>): Promise<void> {
     const deadline = performance.now() + START_PATIENCE_MS;
     for (;;) {
-      if (this.#child.exitCode !== null) throw this.#failure(`ended with ${this.#child.exitCode} at start`);
+      if (this.#child.exitCode !== null || this.#child.pid === undefined)
+        throw this.#failure(`ended with ${this.#child.exitCode ?? 'an error'} at start`);
       const port = await readyPort(this.#output);
       this.#pids = processTree(this.#child.pid ?? 0);
       if (port !== undefined && this.#pids.length >= processes) {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { DialectName } from '../load/dialects.ts';
-import { RunningServer } from './running.ts';
+import { RunningServer, type ServerUnderTest } from './running.ts';
 
 export interface StartOptions {
   /** Tell publishers that a publication was taken (Holdfast always does). */
@@ -18,16 +18,16 @@ export interface Subject {
   readonly name: string;
   readonly dialect: DialectName;
   readonly workers: number;
-  start(options: StartOptions): Promise<RunningServer>;
+  start(options: StartOptions): Promise<ServerUnderTest>;
 }
 
 const HOLDFAST_PROGRAM = program('../../../src/main.js');
 
-function program(path: string): string {
+export function program(path: string): string {
   return fileURLToPath(new URL(path, import.meta.url));
 }
 
-async function announcedPort(output: string): Promise<number | undefined> {
+export async function announcedPort(output: string): Promise<number | undefined> {
   const port = /^listening (\d+)$/m.exec(output)?.[1];
   return Promise.resolve(port === undefined ? undefined : Number(port));
 }
@@ -45,7 +45,7 @@ function ownProgram(name: string, dialect: DialectName, file: string, workers: n
   };
 }
 
-async function started(
+export async function started(
   server: RunningServer,
   processes: number,
   readyPort: (output: string) => Promise<number | undefined>,
@@ -84,24 +84,34 @@ export const holdfast = (workers: number, variant?: 'with history' | 'protobuf')
     name,
     dialect: variant === 'protobuf' ? 'holdfast protobuf' : 'holdfast',
     workers,
-    async start({ nodeArgs }) {
-      const port = await freePort();
-      const folder = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
-      const file = join(folder, 'config.json');
-      writeFileSync(file, JSON.stringify(config(port, workers, folder, variant === 'with history')));
-      const server = new RunningServer(
-        name,
-        [...nodeArgs, HOLDFAST_PROGRAM, 'serve', '--config', file],
-        () => {
-          rmSync(folder, { recursive: true, force: true });
-        },
-      );
-      return started(server, workers + 1, async () => ((await isReady(port)) ? port : undefined));
-    },
+    start: ({ nodeArgs }) =>
+      startHoldfast({ name, workers, nodeArgs, history: variant === 'with history', redisPort: undefined }),
   };
 };
 
-function config(port: number, workers: number, folder: string, history: boolean): unknown {
+export interface HoldfastOptions {
+  readonly name: string;
+  readonly workers: number;
+  readonly nodeArgs: readonly string[];
+  readonly history: boolean;
+  /** Undefined: the embedded engine. */
+  readonly redisPort: number | undefined;
+}
+
+export async function startHoldfast(options: HoldfastOptions): Promise<RunningServer> {
+  const { name, workers, nodeArgs } = options;
+  const port = await freePort();
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
+  const file = join(folder, 'config.json');
+  writeFileSync(file, JSON.stringify(config(port, folder, options)));
+  const args = [...nodeArgs, HOLDFAST_PROGRAM, 'serve', '--config', file];
+  const server = new RunningServer(name, args, () => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return started(server, workers + 1, async () => ((await isReady(port)) ? port : undefined));
+}
+
+function config(port: number, folder: string, { workers, history, redisPort }: HoldfastOptions): unknown {
   return {
     workers,
     http_server: { address: '127.0.0.1', port },
@@ -116,6 +126,9 @@ function config(port: number, workers: number, folder: string, history: boolean)
         ...(history ? { history_size: 200, history_ttl: '10m', force_recovery: true } : {}),
       },
     },
+    ...(redisPort === undefined
+      ? {}
+      : { engine: { type: 'redis', redis: { address: `redis://127.0.0.1:${redisPort}` } } }),
     control: { socket: join(folder, 'control.sock') },
     shutdown: { timeout: '2s' },
     log: { level: 'warn' },
@@ -132,7 +145,7 @@ async function isReady(port: number): Promise<boolean> {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
