@@ -31,6 +31,7 @@ export function exposeRedis(metrics: Metrics, client: Pick<RedisEngineClient, 's
   });
   metrics.read('engineRepaired', () => client.stats.repaired);
   metrics.read('engineMissed', () => client.stats.missed);
+  metrics.read('engineUnsent', () => client.stats.unsent);
   metrics.read('engineLocal', () => client.stats.deliveredLocally);
   metrics.read('engineLeases', () => {
     const { renewed, failed, lost } = client.stats.leases;

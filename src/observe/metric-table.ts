@@ -153,6 +153,11 @@ export const METRICS = {
     'Messages of channels without history that did not come (Redis).',
     [],
   ),
+  engineUnsent: readCounter(
+    'engine_messages_unsent_total',
+    'Messages of channels without history that Redis did not take, because it went away at that moment.',
+    [],
+  ),
   engineLocal: readCounter(
     'engine_delivered_locally_total',
     'Messages that reached only subscribers of their own worker because Redis was away.',

@@ -50,6 +50,8 @@ export interface RedisEngineClientDeps {
 export interface RedisEngineClientStats extends ChannelCounters {
   readonly up: boolean;
   readonly published: number;
+  /** Of them, those that Redis did not take after all: nobody had asked for an acknowledgement. */
+  readonly unsent: number;
   readonly channels: number;
   readonly presenceEntries: number;
   readonly pendingCalls: number;
@@ -186,6 +188,7 @@ export class RedisEngineClient {
       ...this.#broker.channels.counters,
       up: this.#ring.shards.every(({ up }) => up),
       published: this.#broker.published,
+      unsent: this.#broker.unsent,
       channels: this.#broker.channels.size,
       presenceEntries: this.#presence.entries,
       pendingCalls: sum(({ commands }) => commands.stats.pendingCalls),

@@ -15,6 +15,7 @@ import { NO_POSITION, SUPPRESSED, TAKEN } from '../publish-results.ts';
 import type { ChannelEntry } from './channel-entry.ts';
 import { Channels } from './channels.ts';
 import type { Keys } from './keys.ts';
+import { reasonOf } from './link.ts';
 import { type ChannelNews, MessageWriter, type Origin, readEntry, readMessage } from './messages.ts';
 import { Numbering } from '../numbering.ts';
 import type { Occupancy } from './occupancy.ts';
@@ -44,6 +45,8 @@ export interface RedisBrokerDeps {
 export class RedisBroker implements Broker {
   readonly channels: Channels;
   published = 0;
+  /** Of them, those that Redis did not take after all. */
+  unsent = 0;
   readonly #deps: RedisBrokerDeps;
   readonly #writer = new MessageWriter();
   readonly #numbering = new Numbering();
@@ -86,7 +89,7 @@ export class RedisBroker implements Broker {
     if ((options.idempotencyKey ?? '') !== '') return this.#publishOnce(channel, draft, options);
     const time = this.#deps.clock.wallMs();
     return this.#pass(channel, {
-      mayStayHere: options.acknowledged !== true,
+      isAcknowledged: options.acknowledged === true,
       encode: (origin) => this.#writer.publication(origin, time, draft),
       news: () => {
         const { data, info, tags } = draft;
@@ -194,7 +197,7 @@ export class RedisBroker implements Broker {
 
   #passPresence(kind: 'join' | 'leave', channel: string, info: ClientInfo): Promise<PublishResult> {
     return this.#pass(channel, {
-      mayStayHere: true,
+      isAcknowledged: false,
       encode: (origin) => this.#writer.presence(kind, origin, info),
       news: () => ({ kind, info }),
     });
@@ -204,8 +207,11 @@ export class RedisBroker implements Broker {
   async #pass(
     channel: string,
     what: {
-      /** While Redis is away it may reach the subscribers of this worker only. */
-      readonly mayStayHere: boolean;
+      /**
+       * Redis has to have it. Otherwise nobody waits for an answer, so that publishers are not slowed down to one publication a
+       * round trip; and while Redis is away it may reach the subscribers of this worker only.
+       */
+      readonly isAcknowledged: boolean;
       readonly encode: (origin: Origin) => Buffer;
       readonly news: () => ChannelNews;
     },
@@ -215,7 +221,7 @@ export class RedisBroker implements Broker {
     const entry = this.channels.get(channel);
     const refusal = shard.refusal(channel);
     const isHere = entry !== undefined && entry.state !== 'subscribing';
-    if (refusal !== undefined && !(isHere && what.mayStayHere)) throw refusal;
+    if (refusal !== undefined && (what.isAcknowledged || !isHere)) throw refusal;
     const number = this.#numbering.next(channel);
     if (isHere && number < entry.deliveredLocally) entry.deliveredLocally = 0;
     // Also when it goes out, but would not come back.
@@ -224,16 +230,19 @@ export class RedisBroker implements Broker {
     }
     if (refusal === undefined) {
       const message = what.encode({ node, number, mayBeMissing: false });
-      await shard.call(
-        channel,
-        shard.publishCommand,
-        [keys.pubSub(channel), message],
-        message.length + CALL_BYTES,
-      );
+      const args = [keys.pubSub(channel), message];
+      const sent = shard.call(channel, shard.publishCommand, args, message.length + CALL_BYTES);
+      if (what.isAcknowledged) await sent;
+      else sent.catch(this.#onUnsent);
     }
     this.published += 1;
     return TAKEN;
   }
+
+  readonly #onUnsent = (error: unknown): void => {
+    this.unsent += 1;
+    this.#deps.logger?.debug({ reason: reasonOf(error) }, 'redis did not take what was published');
+  };
 
   async #read(
     channel: string,
