@@ -3,6 +3,8 @@ import type { Connection } from '../connection/connection.ts';
 import { isReplyError } from '../hub/namespaces.ts';
 import type { ChannelOptions } from '../protocol/channel-options.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
+import type { PublicationDraft } from '../protocol/publication.ts';
+import type { Result } from '../protocol/replies.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
 import type { Decision, PublishAnswer, PublishQuestion } from '../hooks/application.ts';
 import { answerOf, subjectOf } from './asking.ts';
@@ -15,12 +17,17 @@ interface PublishCommand {
   readonly id: number;
   readonly channel: string;
   readonly data: Buffer | undefined;
+  readonly isJson: boolean;
   readonly type: number;
 }
 
 /** Where nobody is asked, nothing but the engine is waited for: this is the hottest of all commands. */
-export function publish(deps: CommandDeps, connection: Connection, command: PublishCommand): Promise<void> {
-  const { id, channel, data = EMPTY, type } = command;
+export function publish(
+  deps: CommandDeps,
+  connection: Connection,
+  command: PublishCommand,
+): void | Promise<void> {
+  const { id, channel, data = EMPTY, isJson, type } = command;
   if (channel === '') throw new ConnectionEnded(CloseCauses.badRequest);
   const resolved = deps.namespaces.resolve(channel);
   if (isReplyError(resolved)) throw new CommandRefused(resolved);
@@ -38,9 +45,9 @@ export function publish(deps: CommandDeps, connection: Connection, command: Publ
     insecure: deps.settings.insecure,
   };
   if (!mayPublish(options, actor)) throw new CommandRefused(ReplyErrors.permissionDenied);
-  return hand(deps, connection, channel, data, options, undefined).then(() =>
-    connection.reply(id, { kind: 'publish' }),
-  );
+  const published = hand(deps, connection, channel, { data, isJson }, options, undefined);
+  if (published instanceof Promise) return published.then(() => connection.reply(id, DONE));
+  connection.reply(id, DONE);
 }
 
 async function askAndPublish(
@@ -53,26 +60,27 @@ async function askAndPublish(
 ): Promise<void> {
   const answer = await answerOf(asked);
   if (connection.isClosed) return;
-  const data = answer.data ?? question.data;
-  if (!answer.drop) await hand(deps, connection, question.channel, data, options, answer);
-  connection.reply(id, { kind: 'publish' });
+  const payload = { data: answer.data ?? question.data };
+  if (!answer.drop) await hand(deps, connection, question.channel, payload, options, answer);
+  connection.reply(id, DONE);
 }
 
 function hand(
   deps: CommandDeps,
   connection: Connection,
   channel: string,
-  data: Buffer,
+  payload: Pick<PublicationDraft, 'data' | 'isJson'>,
   options: ChannelOptions,
   answer: PublishAnswer | undefined,
-): Promise<unknown> {
+): unknown {
+  const { data, isJson } = payload;
   const info = connection.subscriptions.get(channel)?.state.info ?? clientInfo(connection, undefined);
   // The options of the channel are also how it is published to; only an answer or deltas say more.
   if (answer === undefined && !options.deltaPublish)
-    return deps.broker.publish(channel, { data, info }, options);
+    return deps.broker.publish(channel, { data, isJson, info }, options);
   return deps.broker.publish(
     channel,
-    { data, info, tags: answer?.tags },
+    { data, isJson, info, tags: answer?.tags },
     {
       historySize: answer?.skipHistory === true ? 0 : options.historySize,
       historyTtlMs: options.historyTtlMs,
@@ -86,6 +94,7 @@ function hand(
 }
 
 const EMPTY = Buffer.alloc(0);
+const DONE: Result = { kind: 'publish' };
 
 /** Whether the payload fits `publication_data_format`. */
 function fitsFormat(data: Buffer, format: ChannelOptions['publicationDataFormat']): boolean {

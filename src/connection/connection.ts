@@ -2,9 +2,9 @@
 import type { CloseCause } from '../protocol/close-causes.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
 import type { Command } from '../protocol/commands.ts';
-import { frameMessages } from '../protocol/message-framing.ts';
+import { frameMessage, frameMessages } from '../protocol/message-framing.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
-import type { Codec, Push, Result } from '../protocol/replies.ts';
+import type { Codec, Message, Push, Result } from '../protocol/replies.ts';
 import type { ReplyError } from '../protocol/reply-errors.ts';
 import type { Clock } from '../util/clock.ts';
 import type { DeadlineWheel, Timed } from '../util/deadline-wheel.ts';
@@ -70,7 +70,7 @@ export class Connection implements Timed, Flushable {
   #waitingBytes = 0;
   #readingPaused = false;
   /** Replies of the commands that are being carried out synchronously: they leave in one frame. */
-  #replies: Buffer[] | undefined;
+  #replies: Message[] | undefined;
   #batching = false;
   #dirty = false;
   #drainsAtSkippedPing = -1;
@@ -204,7 +204,7 @@ export class Connection implements Timed, Flushable {
     const { format } = this.transport;
     const message = this.codec.push(push, format.unidirectional);
     if (message === undefined) this.close(CloseCauses.inappropriateProtocol);
-    else this.deliver(frameMessages(format, [message]), 'publication');
+    else this.deliver(frameMessage(format, message), 'publication');
   }
 
   /** Queues a complete frame of this transport's format; it leaves at the end of the event-loop turn. */
@@ -272,7 +272,7 @@ export class Connection implements Timed, Flushable {
     }
     this.session.signs.pingSentMs = this.#shared.clock.monotonicMs();
     if (this.transport.nativePing !== undefined) this.transport.nativePing();
-    else this.deliver(frameMessages(this.transport.format, [this.codec.ping]), 'control');
+    else this.deliver(frameMessage(this.transport.format, this.codec.ping), 'control');
   }
 
   /** Behind unread bytes a ping would prove nothing for long; that some of them were read proves enough. */
@@ -363,7 +363,7 @@ export class Connection implements Timed, Flushable {
     else this.transport.resumeReading();
   }
 
-  #answer(message: Buffer): void {
+  #answer(message: Message): void {
     if (this.isClosed) return;
     (this.#replies ??= []).push(message);
     if (!this.#batching) this.#frameReplies();

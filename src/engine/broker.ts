@@ -53,7 +53,12 @@ export interface Broker {
    */
   subscribe(channel: string): Promise<void>;
   unsubscribe(channel: string): Promise<void>;
-  publish(channel: string, draft: PublicationDraft, options: PublishOptions): Promise<PublishResult>;
+  /** The result itself, at once, where there is nothing to wait for: no promise is made for each of them. */
+  publish(
+    channel: string,
+    draft: PublicationDraft,
+    options: PublishOptions,
+  ): PublishResult | Promise<PublishResult>;
   publishJoin(channel: string, info: ClientInfo): Promise<void>;
   publishLeave(channel: string, info: ClientInfo): Promise<void>;
   history(channel: string, filter: HistoryFilter): Promise<HistoryResult>;

@@ -9,12 +9,17 @@ import type { FrameWriter } from './frame-writer.ts';
 
 const HAS_INFO = 1;
 const HAS_TAGS = 2;
+const IS_JSON = 4;
 const HAS_CONN_INFO = 1;
 const HAS_CHAN_INFO = 2;
 
 export function writeDraft(writer: FrameWriter, draft: PublicationDraft): void {
-  const { info, tags } = draft;
-  writer.u8((info === undefined ? 0 : HAS_INFO) | (tags === undefined ? 0 : HAS_TAGS));
+  const { info, tags, isJson } = draft;
+  writer.u8(
+    (info === undefined ? 0 : HAS_INFO) |
+      (tags === undefined ? 0 : HAS_TAGS) |
+      (isJson === true ? IS_JSON : 0),
+  );
   if (info !== undefined) writeInfo(writer, info);
   if (tags !== undefined) {
     const keys = Object.keys(tags);
@@ -28,7 +33,7 @@ export function readPublication(reader: FrameReader, offset: number, time: numbe
   const flags = reader.u8();
   const info = (flags & HAS_INFO) === 0 ? undefined : readInfo(reader);
   const tags = (flags & HAS_TAGS) === 0 ? undefined : readTags(reader);
-  return { data: reader.rest(), info, tags, offset, time };
+  return { data: reader.rest(), isJson: (flags & IS_JSON) !== 0, info, tags, offset, time };
 }
 
 export function writeInfo(writer: FrameWriter, info: ClientInfo): void {

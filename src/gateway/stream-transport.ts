@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream';
 import type { Connection } from '../connection/connection.ts';
 import type { Transport, TransportKind } from '../connection/transport.ts';
 import { type CloseCause, CloseCauses } from '../protocol/close-causes.ts';
-import { frameMessages } from '../protocol/message-framing.ts';
+import { frameMessage } from '../protocol/message-framing.ts';
 import type { Codec } from '../protocol/replies.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
 import type { InboundCounters } from './websocket-transport.ts';
@@ -104,7 +104,7 @@ export class StreamTransport implements Transport {
     }
     const { code, reason } = cause;
     const push = codec.push({ kind: 'disconnect', code, reason }, this.format.unidirectional);
-    if (push !== undefined) body.write(frameMessages(this.format, [push]));
+    if (push !== undefined) body.write(frameMessage(this.format, push));
     body.end();
     this.#timer = setTimeout(() => body.destroy(), this.#options.closeTimeoutMs);
   }

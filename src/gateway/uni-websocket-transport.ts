@@ -1,7 +1,7 @@
 // A WebSocket whose client only listens (client protocol §21).
 import type { Duplex } from 'node:stream';
 import { type CloseCause, CloseCauses } from '../protocol/close-causes.ts';
-import { frameMessages } from '../protocol/message-framing.ts';
+import { frameMessage } from '../protocol/message-framing.ts';
 import type { Codec } from '../protocol/replies.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
 import { type GatewaySocket, WebSocketTransport } from './websocket-transport.ts';
@@ -46,7 +46,7 @@ export class UniWebSocketTransport extends WebSocketTransport {
 
   #sayWhy({ code, reason }: CloseCause): void {
     const push = this.#codec.push({ kind: 'disconnect', code, reason }, true);
-    if (push !== undefined) this.write(frameMessages(this.format, [push]));
+    if (push !== undefined) this.write(frameMessage(this.format, push));
   }
 
   #endTcp(): void {

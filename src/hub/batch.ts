@@ -1,6 +1,7 @@
 // What one channel delivers in one pass: the same bytes for every subscriber that is up to date.
 import type { Subscription } from '../connection/subscription.ts';
 import { frameMessages } from '../protocol/message-framing.ts';
+import type { Message } from '../protocol/replies.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
 import { type ChannelItem, type Codecs, type ItemForm, slotOf } from './channel-item.ts';
 
@@ -57,7 +58,7 @@ export class Batch {
   }
 
   #encode(format: WireFormat, form: ItemForm): Buffer | null {
-    const messages: Buffer[] = [];
+    const messages: Message[] = [];
     for (const item of this.items) {
       const message = item.message(format, this.#codecs, form);
       if (message === null) return null;

@@ -1,9 +1,9 @@
 // Something that happened in a channel, as it goes to subscribers: encoded once per wire format.
 import { fossilDelta } from '../protocol/fossil-delta.ts';
-import { frameMessages } from '../protocol/message-framing.ts';
 import type { Origin } from '../engine/numbering.ts';
+import { frameMessage } from '../protocol/message-framing.ts';
 import type { ClientInfo, Publication } from '../protocol/publication.ts';
-import type { Codec, DeliveredPublication, Push } from '../protocol/replies.ts';
+import type { Codec, DeliveredPublication, Message, Push } from '../protocol/replies.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
 
 export type Codecs = Readonly<Record<'json' | 'protobuf', Codec>>;
@@ -43,7 +43,7 @@ export class ChannelItem {
   readonly sequence: number;
   readonly event: ChannelEvent;
   /** By wire format and form; most items are wanted in one only. */
-  #messages: (Buffer | null | undefined)[] | undefined;
+  #messages: (Message | null | undefined)[] | undefined;
   #frames: (Buffer | null | undefined)[] | undefined;
 
   constructor(channel: string, sequence: number, event: ChannelEvent) {
@@ -65,7 +65,7 @@ export class ChannelItem {
   }
 
   /** The unframed push; null when the payload has no form in this encoding. */
-  message(format: WireFormat, codecs: Codecs, form: ItemForm): Buffer | null {
+  message(format: WireFormat, codecs: Codecs, form: ItemForm): Message | null {
     this.#messages ??= [];
     return (this.#messages[slotOf(format, form)] ??=
       codecs[format.encoding].push(this.#asPush(format, form), format.unidirectional) ?? null);
@@ -78,7 +78,7 @@ export class ChannelItem {
     const known = this.#frames[slot];
     if (known !== undefined) return known;
     const message = this.message(format, codecs, form);
-    return (this.#frames[slot] = message && frameMessages(format, [message]));
+    return (this.#frames[slot] = message === null ? null : frameMessage(format, message));
   }
 
   #asPush(format: WireFormat, form: ItemForm): Push {

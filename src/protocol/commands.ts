@@ -49,6 +49,7 @@ export type Command =
       readonly id: number;
       readonly channel: string;
       readonly data: Buffer | undefined;
+      readonly isJson: boolean;
       readonly type: number;
     }
   | { readonly kind: 'presence'; readonly id: number; readonly channel: string }

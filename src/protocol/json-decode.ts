@@ -68,6 +68,7 @@ function decodeMember(
         id,
         channel: string(fields, 'channel'),
         data: fields['data'] === undefined ? undefined : raw('data'),
+        isJson: true,
         type: int(fields, 'type'),
       };
     case 'history':

@@ -15,25 +15,23 @@ import type { ReplyError } from './reply-errors.ts';
 class NotJson extends Error {}
 
 /** Undefined when a payload is no JSON. */
-export function encodeJsonReply(id: number, result: Result): Buffer | undefined {
+export function encodeJsonReply(id: number, result: Result): string | undefined {
   return unlessNotJson(() => `{"id":${id},"${result.kind}":${encodeResult(result)}}`);
 }
 
-export function encodeJsonError(id: number, error: ReplyError): Buffer {
+export function encodeJsonError(id: number, error: ReplyError): string {
   const temporary = error.temporary ? ',"temporary":true' : '';
-  return Buffer.from(
-    `{"id":${id},"error":{"code":${error.code},"message":${JSON.stringify(error.message)}${temporary}}}`,
-  );
+  return `{"id":${id},"error":{"code":${error.code},"message":${JSON.stringify(error.message)}${temporary}}}`;
 }
 
 /** Undefined when a payload is no JSON. */
-export function encodeJsonPush(push: Push, unidirectional: boolean): Buffer | undefined {
+export function encodeJsonPush(push: Push, unidirectional: boolean): string | undefined {
   return unlessNotJson(() => (unidirectional ? encodePush(push) : `{"push":${encodePush(push)}}`));
 }
 
-function unlessNotJson(encode: () => string): Buffer | undefined {
+function unlessNotJson(encode: () => string): string | undefined {
   try {
-    return Buffer.from(encode());
+    return encode();
   } catch (error) {
     if (error instanceof NotJson) return undefined;
     throw error;
@@ -131,11 +129,11 @@ function encodeRefresh(result: RefreshResult): string {
 
 /** Once per publication: built by hand, as lists of parts cost three times as much. */
 function encodePublication(publication: DeliveredPublication): string {
-  const { data, delta, info, offset, tags, time, epoch } = publication;
+  const { data, isJson, delta, info, offset, tags, time, epoch } = publication;
   let text = '';
   // A delta negotiated on JSON makes every payload a JSON string, patch or not (§16).
   if (delta !== undefined) text = `,"data":${deltaPayload(data, delta.data)}`;
-  else if (data.length > 0) text = `,"data":${payload(data)}`;
+  else if (data.length > 0) text = `,"data":${isJson === true ? data.toString('utf8') : payload(data)}`;
   if (info !== undefined) text += `,"info":${encodeInfo(info)}`;
   if (offset > 0) text += `,"offset":${offset}`;
   if (tags !== undefined) text += `,"tags":${JSON.stringify(tags)}`;
@@ -167,7 +165,7 @@ function deltaPayload(data: Buffer, delta: Buffer): string {
   return JSON.stringify(delta.toString('utf8'));
 }
 
-/** Checked here and not where it came in: once per publication and process, whatever the publisher spoke. */
+/** Checked here, once per publication and process, unless the publisher spoke JSON (`isJson`). */
 function payload(data: Buffer): string {
   const text = data.toString('utf8');
   try {

@@ -1,55 +1,54 @@
 // Lays encoded messages on a transport: several of them share one frame, and one frame is shared by all its receivers.
 import { deflateMessage } from './message-deflate.ts';
+import type { Message } from './replies.ts';
 import type { WireFormat } from './wire-format.ts';
 
 const FIN_TEXT = 0x81;
 const FIN_BINARY = 0x82;
 /** Says that the message is compressed (RFC 7692 §6). */
 const RSV1 = 0x40;
-const NEWLINE = 0x0a;
-const SSE_PREFIX = Buffer.from('data: ');
-const SSE_SUFFIX = Buffer.from('\n\n');
 
 /**
- * One frame out of encoded messages (replies, pushes): a WebSocket frame, lines of a stream, or events. Protobuf
- * messages bring their own length prefix.
+ * One frame out of encoded messages (replies, pushes), at least one: a WebSocket frame, lines of a stream, or events.
+ * Protobuf messages bring their own length prefix.
  */
-export function frameMessages(format: WireFormat, messages: readonly Buffer[]): Buffer {
+export function frameMessages(format: WireFormat, messages: readonly Message[]): Buffer {
+  const [first] = messages;
+  if (first !== undefined && messages.length === 1) return frameMessage(format, first);
+  if (format.framing === 'websocket' && format.joinsMessages) return frameMessage(format, join(format, messages));
+  return Buffer.concat(messages.map((message) => frameMessage(format, message)));
+}
+
+export function frameMessage(format: WireFormat, message: Message): Buffer {
   switch (format.framing) {
     case 'websocket':
-      return format.joinsMessages || messages.length === 1
-        ? webSocketMessage(format, messages)
-        : Buffer.concat(messages.map((message) => webSocketMessage(format, [message])));
+      return webSocketMessage(format, message);
     case 'stream':
-      return format.encoding === 'json'
-        ? Buffer.concat(messages.flatMap((message) => [message, LINE_END]))
-        : Buffer.concat(messages);
+      return typeof message === 'string' ? Buffer.from(`${message}\n`) : message;
     case 'sse':
-      return Buffer.concat(messages.flatMap((message) => [SSE_PREFIX, message, SSE_SUFFIX]));
+      return Buffer.from(`data: ${message.toString()}\n\n`);
   }
 }
 
-const LINE_END = Buffer.from([NEWLINE]);
+function join(format: WireFormat, messages: readonly Message[]): Message {
+  return format.encoding === 'json' ? messages.join('\n') : Buffer.concat(messages.map(bytesOf));
+}
 
-function webSocketMessage(format: WireFormat, messages: readonly Buffer[]): Buffer {
-  const isJson = format.encoding === 'json';
-  const parts = isJson ? joinLines(messages) : messages;
-  const firstByte = isJson ? FIN_TEXT : FIN_BINARY;
-  const deflated = format.deflate && deflateMessage(Buffer.concat(parts), format.deflate);
+function bytesOf(message: Message): Buffer {
+  return typeof message === 'string' ? Buffer.from(message) : message;
+}
+
+function webSocketMessage(format: WireFormat, message: Message): Buffer {
+  const firstByte = format.encoding === 'json' ? FIN_TEXT : FIN_BINARY;
+  const deflated = format.deflate && deflateMessage(bytesOf(message), format.deflate);
   return deflated === undefined
-    ? webSocketFrame(parts, firstByte)
-    : webSocketFrame([deflated], firstByte | RSV1);
+    ? webSocketFrame(message, firstByte)
+    : webSocketFrame(deflated, firstByte | RSV1);
 }
 
-function joinLines(messages: readonly Buffer[]): readonly Buffer[] {
-  if (messages.length < 2) return messages;
-  return messages.flatMap((message, index) => (index === 0 ? [message] : [LINE_END, message]));
-}
-
-/** An unmasked, unfragmented server frame (RFC 6455 §5.2). */
-function webSocketFrame(parts: readonly Buffer[], firstByte: number): Buffer {
-  let length = 0;
-  for (const part of parts) length += part.length;
+/** An unmasked, unfragmented server frame (RFC 6455 §5.2). Text is written where it goes: no copy of it is made before. */
+function webSocketFrame(payload: Message, firstByte: number): Buffer {
+  const length = Buffer.byteLength(payload);
   const headerLength = length < 126 ? 2 : length < 65_536 ? 4 : 10;
   const frame = Buffer.allocUnsafe(headerLength + length);
   frame[0] = firstByte;
@@ -61,7 +60,7 @@ function webSocketFrame(parts: readonly Buffer[], firstByte: number): Buffer {
     frame[1] = 127;
     frame.writeBigUInt64BE(BigInt(length), 2);
   }
-  let at = headerLength;
-  for (const part of parts) at += part.copy(frame, at);
+  if (typeof payload === 'string') frame.write(payload, headerLength);
+  else payload.copy(frame, headerLength);
   return frame;
 }

@@ -3,7 +3,7 @@ import { decodeProtobufFrame } from './protobuf-decode.ts';
 import { encodeProtobufError, encodeProtobufPush, encodeProtobufReply } from './protobuf-encode.ts';
 import type { Codec } from './replies.ts';
 
-export const protobufCodec: Codec = Object.freeze({
+export const protobufCodec: Codec<Buffer> = Object.freeze({
   decode: decodeProtobufFrame,
   reply: encodeProtobufReply,
   error: encodeProtobufError,

@@ -235,7 +235,7 @@ function publish(id: number, fields: ProtobufFields): Command {
     else if (fields.number === 2) data = fields.bytes();
     else if (fields.number === 3) type = fields.int32();
   }
-  return { kind: 'publish', id, channel, data, type };
+  return { kind: 'publish', id, channel, data, isJson: false, type };
 }
 
 function historyRequest(fields: ProtobufFields): HistoryRequest {

@@ -20,6 +20,8 @@ export interface StreamPosition {
 /** A publication before the engine has given it a place. */
 export interface PublicationDraft {
   readonly data: Buffer;
+  /** True: the payload is known to be valid JSON on one line, as that of a JSON client is. */
+  readonly isJson?: boolean | undefined;
   readonly info?: ClientInfo | undefined;
   readonly tags?: Readonly<Record<string, string>> | undefined;
 }

@@ -81,15 +81,18 @@ export type Push =
   | { readonly kind: 'disconnect'; readonly code: number; readonly reason: string }
   | { readonly kind: 'refresh'; readonly ttlS?: number | undefined };
 
+/** One encoded reply or push, unframed: JSON text on one line, or Protobuf bytes behind their length. */
+export type Message = string | Buffer;
+
 /** Turns frames into commands and replies into messages of one encoding; framing is `message-framing.ts`'s. */
-export interface Codec {
+export interface Codec<M extends Message = Message> {
   /** Throws ProtocolError. Never returns an empty list. */
   decode(frame: Buffer): readonly Command[];
   /** As for `push`: undefined when a payload has no form in this encoding. */
-  reply(id: number, result: Result): Buffer | undefined;
-  error(id: number, error: ReplyError): Buffer;
+  reply(id: number, result: Result): M | undefined;
+  error(id: number, error: ReplyError): M;
   /** Undefined when the payload cannot be expressed in this encoding (bytes that are no JSON, §3.1). */
-  push(push: Push, unidirectional: boolean): Buffer | undefined;
+  push(push: Push, unidirectional: boolean): M | undefined;
   /** The empty reply. */
-  readonly ping: Buffer;
+  readonly ping: M;
 }

@@ -21,7 +21,7 @@ function publish(
   value: string,
   options: PublishOptions = PLAIN,
 ): Promise<PublishResult> {
-  return client.broker.publish(channel, text(value), options);
+  return Promise.resolve(client.broker.publish(channel, text(value), options));
 }
 
 async function publishAll(

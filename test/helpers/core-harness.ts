@@ -179,7 +179,7 @@ export class Core {
   }
 
   /** Publishes as the server API does, with the options of the channel's namespace. */
-  publish(channel: string, data: unknown, over: Partial<PublishOptions> = {}): Promise<PublishResult> {
+  async publish(channel: string, data: unknown, over: Partial<PublishOptions> = {}): Promise<PublishResult> {
     const resolved = this.namespaces.resolve(channel);
     if (isReplyError(resolved)) throw new Error(resolved.message);
     const { historySize, historyTtlMs, historyMetaTtlMs } = resolved.options;

@@ -44,8 +44,6 @@ export class ClientBroker implements Broker {
   /** Publications that the engine or the local listener took. */
   published = 0;
   publishedLocally = 0;
-  // One promise for all of the kind that wants no answer: nobody can tell them apart.
-  readonly #taken = Promise.resolve(TAKEN);
 
   constructor(deps: ClientBrokerDeps) {
     this.#deps = deps;
@@ -75,7 +73,11 @@ export class ClientBroker implements Broker {
     return Promise.resolve();
   }
 
-  publish(channel: string, draft: PublicationDraft, options: PublishOptions): Promise<PublishResult> {
+  publish(
+    channel: string,
+    draft: PublicationDraft,
+    options: PublishOptions,
+  ): PublishResult | Promise<PublishResult> {
     if (options.historySize > 0 || options.acknowledged === true || (options.idempotencyKey ?? '') !== '') {
       return this.#publishStored(channel, draft, options);
     }
@@ -87,13 +89,13 @@ export class ClientBroker implements Broker {
     const refusal = this.#postPlain(entry, channel, origin, time, draft);
     if (refusal !== undefined) return Promise.reject(refusal);
     if (entry !== undefined) {
-      const { data, info, tags } = draft;
-      const publication = { data, info, tags, offset: 0, time };
+      const { data, isJson, info, tags } = draft;
+      const publication = { data, isJson, info, tags, offset: 0, time };
       this.channels.deliver({ kind: 'publication', entry, after: entry.sent, publication, origin });
     }
     this.published += 1;
     if (entry?.state === 'exclusive') this.publishedLocally += 1;
-    return this.#taken;
+    return TAKEN;
   }
 
   publishJoin(channel: string, info: ClientInfo): Promise<void> {

@@ -92,8 +92,8 @@ export class RedisBroker implements Broker {
       isAcknowledged: options.acknowledged === true,
       encode: (origin) => this.#writer.publication(origin, time, draft),
       news: () => {
-        const { data, info, tags } = draft;
-        return { kind: 'publication', publication: { data, info, tags, offset: 0, time }, epoch: '' };
+        const { data, isJson, info, tags } = draft;
+        return { kind: 'publication', publication: { data, isJson, info, tags, offset: 0, time }, epoch: '' };
       },
     });
   }
