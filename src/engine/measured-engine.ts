@@ -10,8 +10,11 @@ import type { PresenceStore } from './presence-store.ts';
 
 export type EngineCounters = Pick<HotCounters, 'engineOperations' | 'engineSeconds'>;
 
-/** Of one kind of operation: waits for the outcome, and counts it. */
-type Meter = <T>(answer: Promise<T>) => Promise<T>;
+/** Of one kind of operation: waits for the outcome, and counts it. An outcome at once took no time. */
+interface Meter {
+  <T>(answer: Promise<T>): Promise<T>;
+  <T>(answer: T | Promise<T>): T | Promise<T>;
+}
 
 interface MeterDeps {
   readonly clock: Clock;
@@ -84,7 +87,11 @@ function meter(op: string, { clock, counters }: MeterDeps): Meter {
   const gaveUp = (error: unknown): void => {
     (error instanceof UnavailableError ? unavailable : failed).value += 1;
   };
-  return (answer) => {
+  return <T>(answer: T | Promise<T>) => {
+    if (!(answer instanceof Promise)) {
+      ok.value += 1;
+      return answer;
+    }
     const startMs = clock.monotonicMs();
     answer.then(() => succeeded(startMs), gaveUp);
     return answer;

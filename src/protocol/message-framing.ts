@@ -15,7 +15,8 @@ const RSV1 = 0x40;
 export function frameMessages(format: WireFormat, messages: readonly Message[]): Buffer {
   const [first] = messages;
   if (first !== undefined && messages.length === 1) return frameMessage(format, first);
-  if (format.framing === 'websocket' && format.joinsMessages) return frameMessage(format, join(format, messages));
+  if (format.framing === 'websocket' && format.joinsMessages)
+    return frameMessage(format, join(format, messages));
   return Buffer.concat(messages.map((message) => frameMessage(format, message)));
 }
 

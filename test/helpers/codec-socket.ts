@@ -1,6 +1,6 @@
 // A WebSocket for the official client that ends in one of our codecs instead of a network.
 import type { Command } from '../../src/protocol/commands.ts';
-import type { Codec } from '../../src/protocol/replies.ts';
+import type { Codec, Message } from '../../src/protocol/replies.ts';
 
 export interface CodecPeer {
   /** To be given to the client as its `websocket` option. */
@@ -8,7 +8,7 @@ export interface CodecPeer {
   /** Everything the client has sent, decoded. */
   readonly commands: Command[];
   /** Sends encoded messages in one frame. */
-  send(...messages: Buffer[]): void;
+  send(...messages: Message[]): void;
 }
 
 type Listener = ((event: object) => void) | null;
@@ -17,15 +17,15 @@ type Listener = ((event: object) => void) | null;
 export function codecPeer(
   codec: Codec,
   encoding: 'json' | 'protobuf',
-  answer: (command: Command) => readonly (Buffer | undefined)[],
+  answer: (command: Command) => readonly (Message | undefined)[],
 ): CodecPeer {
   const commands: Command[] = [];
   const sockets: CodecSocket[] = [];
-  const send = (...messages: Buffer[]) => {
+  const send = (...messages: Message[]) => {
     const frame =
       encoding === 'json'
         ? messages.map((message) => message.toString()).join('\n')
-        : Buffer.concat(messages);
+        : Buffer.concat(messages.map((message) => Buffer.from(message)));
     for (const socket of sockets) {
       socket.onmessage?.({ data: typeof frame === 'string' ? frame : new Uint8Array(frame).buffer });
     }

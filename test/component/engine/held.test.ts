@@ -223,7 +223,10 @@ for (const state of STATES) {
 
   t.test(`${state}: when the link breaks, what is held is delivered here`, async (t) => {
     const { client, events } = await setUp(t, state);
-    const storing = t.rejects(async () => client.broker.publish('room', draft('st0'), KEPT), UnavailableError);
+    const storing = t.rejects(
+      async () => client.broker.publish('room', draft('st0'), KEPT),
+      UnavailableError,
+    );
     await client.broker.publish('room', draft('he1'), PLAIN);
     await client.close();
     await storing;
@@ -248,7 +251,10 @@ for (const state of STATES) {
 
   t.test(`${state}: not more is held than makes sense`, async (t) => {
     const { client } = await setUp(t, state);
-    const storing = t.rejects(async () => client.broker.publish('room', draft('st0'), KEPT), UnavailableError);
+    const storing = t.rejects(
+      async () => client.broker.publish('room', draft('st0'), KEPT),
+      UnavailableError,
+    );
     for (let held = 0; held < 10_000; held += 1) void client.broker.publish('room', draft('x'), PLAIN);
     await t.rejects(async () => client.broker.publish('room', draft('x'), PLAIN), UnavailableError);
     await t.rejects(client.broker.publishJoin('room', { user: 'u', client: 'c' }), UnavailableError);

@@ -23,7 +23,7 @@ for (const [kind, options] of [
     server.child.signal('SIGSTOP');
     const failures: string[] = [];
     const attempts = Array.from({ length: 50 }, () =>
-      broker.publish('room', { data }, options).catch((error: unknown) => {
+      Promise.resolve(broker.publish('room', { data }, options)).catch((error: unknown) => {
         if (!(error instanceof UnavailableError)) throw error;
         failures.push(error.message);
       }),
@@ -40,13 +40,17 @@ for (const [kind, options] of [
     }
     await waitFor('those that were on their way to be given up', () => engineClient.stats.pendingCalls === 0);
     t.equal(engineClient.stats.unsent, 50 - failures.length);
-    await t.rejects(broker.publish('room', { data }, KEPT), UnavailableError, 'nothing more is queued');
+    await t.rejects(
+      async () => broker.publish('room', { data }, KEPT),
+      UnavailableError,
+      'nothing more is queued',
+    );
     t.ok(engineClient.stats.queuedBytes < MAX_QUEUED_BYTES + 2 * MESSAGE_BYTES, 'given up, not forgotten');
     t.ok(engineClient.stats.failedCalls > 0);
 
     server.child.signal('SIGCONT');
     await waitFor('Redis to take publications again', () =>
-      broker.publish('room', { data }, options).then(
+      Promise.resolve(broker.publish('room', { data }, options)).then(
         () => true,
         () => false,
       ),

@@ -252,7 +252,7 @@ t.test('publications and infos keep every field', (t) => {
     decoder.push(Buffer.concat(writer.take()));
     t.ok(decoder.next());
     const publication = readPublication(frame, 2 ** 40, 1.7e12);
-    t.same(publication, { ...draft, offset: 2 ** 40, time: 1.7e12 });
+    t.same(publication, { isJson: false, ...draft, offset: 2 ** 40, time: 1.7e12 });
     t.same(Object.keys(publication.tags ?? {}), Object.keys(draft.tags ?? {}));
   }
   const writer = new FrameWriter();

@@ -67,8 +67,8 @@ function everything({ broker, presence, nodes }: EngineClient): Promise<unknown>
   return [
     broker.subscribe('a'),
     broker.unsubscribe('a'),
-    broker.publish('a', DRAFT, PLAIN),
-    broker.publish('a', DRAFT, KEPT),
+    Promise.resolve(broker.publish('a', DRAFT, PLAIN)),
+    Promise.resolve(broker.publish('a', DRAFT, KEPT)),
     broker.publishJoin('a', INFO),
     broker.publishLeave('a', INFO),
     broker.history('a', { limit: 0, reverse: false, historyMetaTtlMs: 1 }),

@@ -3,6 +3,7 @@ import { Centrifuge } from 'centrifuge';
 import { Centrifuge as ProtobufCentrifuge } from 'centrifuge/build/protobuf';
 import t, { type Test } from 'tap';
 import { fossilDelta } from '../../../src/protocol/fossil-delta.ts';
+import type { Message } from '../../../src/protocol/replies.ts';
 import { jsonCodec } from '../../../src/protocol/json-codec.ts';
 import { protobufCodec } from '../../../src/protocol/protobuf-codec.ts';
 import { codecPeer } from '../../helpers/codec-socket.ts';
@@ -98,7 +99,7 @@ async function run(
   client: Centrifuge | ProtobufCentrifuge,
   pairs: readonly Pair[],
   asText: boolean,
-  send: (message: Buffer) => void,
+  send: (message: Message) => void,
   show: (data: unknown) => string,
 ): Promise<{ patches: number; saved: number }> {
   const codec = asText ? jsonCodec : protobufCodec;
