@@ -32,7 +32,9 @@ t.test('several servers share the channels', async (t) => {
   const [a, b] = [await engine.client(), await other.client()];
   const channels = Array.from({ length: 30 }, (_, index) => `channel${index}`);
   await Promise.all(channels.map((channel) => b.broker.subscribe(channel)));
-  await Promise.all(channels.map((channel) => a.broker.publish(channel, { data: Buffer.from('x') }, KEPT)));
+  await Promise.all(
+    channels.map(async (channel) => a.broker.publish(channel, { data: Buffer.from('x') }, KEPT)),
+  );
   for (const channel of channels) await b.events.untilText(channel, 'x');
   for (const { admin } of servers) t.ok((await admin.keys('test:s:*')).length > 0, 'each has some');
 });

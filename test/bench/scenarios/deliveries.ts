@@ -28,7 +28,7 @@ const ONE_CHANNEL: Load = {
 };
 
 function plan(scale: Scale, loads: readonly Load[]): DeliveryPlan {
-  if (!scale.smoke) return { loads, warmUpMs: 3000, durationMs: scale.durationMs ?? 10_000 };
+  if (!scale.smoke) return { loads, warmUpMs: 10_000, durationMs: scale.durationMs ?? 10_000 };
   return {
     loads: loads.map((load) => ({
       ...load,
