@@ -62,7 +62,8 @@ export function admissionLimits(config: Config, workers: number): AdmissionLimit
 
 /** Whether somebody would be told that a channel is occupied or vacated. */
 export function wantsOccupancy({ app, webhooks }: Config): boolean {
-  return app.module !== '' || webhooks.events.some((event) => event.startsWith('channel_'));
+  const isTold = webhooks.endpoint !== '' && webhooks.events.some((event) => event.startsWith('channel_'));
+  return isTold || app.module !== '';
 }
 
 export function logLevel(config: Config): LogLevel {

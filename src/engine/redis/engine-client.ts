@@ -134,7 +134,7 @@ export class RedisEngineClient {
       scripts,
       listener,
       logger,
-      newEpoch,
+      newEpoch: epochs(),
       shardOf,
       occupancy,
     });
@@ -350,6 +350,15 @@ export class RedisEngineClient {
   }
 }
 
-function newEpoch(): string {
-  return randomBytes(6).toString('base64url');
+/**
+ * Names of streams that may be new: each call for one gets another. Drawn at random once, because every publication brings one along
+ * and hardly any needs it.
+ */
+function epochs(): () => string {
+  const prefix = randomBytes(6).toString('base64url');
+  let count = 0;
+  return () => {
+    count += 1;
+    return prefix + count.toString(36);
+  };
 }

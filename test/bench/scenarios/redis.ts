@@ -99,37 +99,37 @@ const FIRST_RATE = 1000;
 const GROWTH = 1.5;
 /** Halvings of the last step, after the first rate that is too much. */
 const REFINEMENTS = 2;
-const MOST_STEPS = 14;
+const MOST_PER_SECOND = 100_000;
 
 /** The highest rate with a p99 below the limit, found by steps. */
 async function measureThroughput(delivery: Delivery, run: Run): Promise<Sample> {
   const durationMs = run.smoke ? 500 : (run.durationMs ?? 4000);
   let best: Sample | undefined;
   let bestRate = 0;
-  let rate = run.smoke ? 200 : FIRST_RATE;
   let tooMuch = Infinity;
-  let refinements = 0;
-  for (let step = 0; step < (run.smoke ? 1 : MOST_STEPS); step += 1) {
+  let rate = run.smoke ? 200 : FIRST_RATE;
+  for (let refinements = 0; refinements <= REFINEMENTS && rate <= MOST_PER_SECOND;) {
     run.progress(`${rate} publications a second`);
-    const { sample } = await delivery.measure(durationMs, rate);
+    let { sample } = await delivery.measure(durationMs, rate);
+    // Perhaps it was something else on this machine.
+    if (!isFine(sample)) ({ sample } = await delivery.measure(durationMs, rate));
     const { lost, repeated, reordered, stray } = sample.faults;
-    // A server that loses something loses it for all later windows too: there is no way on.
+    // What is lost once is missing in all later windows too: there is no way on.
     if (lost + repeated + reordered + stray > 0) {
       return { ...sample, figures: { ...(best ?? sample).figures, rate: bestRate } };
     }
-    const isFine = (sample.figures['p99Ms'] ?? Infinity) <= LIMIT_MS;
-    if (isFine) {
-      best = sample;
-      bestRate = rate;
-    } else {
-      tooMuch = rate;
-      refinements += 1;
-      if (refinements > REFINEMENTS) break;
-    }
+    if (tooMuch !== Infinity) refinements += 1;
+    if (isFine(sample)) [best, bestRate] = [sample, rate];
+    else tooMuch = rate;
+    if (run.smoke) break;
     rate = Math.round(tooMuch === Infinity ? rate * GROWTH : (bestRate + tooMuch) / 2);
   }
-  if (best === undefined) throw new Error(`p99 was above ${LIMIT_MS} ms at the first rate already`);
+  if (best === undefined) throw new Error(`p99 was above ${LIMIT_MS} ms at every rate`);
   return { ...best, figures: { ...best.figures, rate: bestRate } };
+}
+
+function isFine({ figures }: Sample): boolean {
+  return (figures['p99Ms'] ?? Infinity) <= LIMIT_MS;
 }
 
 export const redisThroughput: Scenario = {
@@ -149,7 +149,7 @@ export const redisThroughput: Scenario = {
   method: ({ durationMs }) =>
     `${BESIDE_METHOD}${ACROSS.channels} channels with one subscriber each at the second host, ${ACROSS.publishers} publishing clients at the ` +
     `first. The rate begins with ${FIRST_RATE} a second and grows by half as long as the p99 of a window of ` +
-    `${(durationMs ?? 4000) / 1000} s stays below ${LIMIT_MS} ms; the last step is halved ${REFINEMENTS} times. The other figures are those of the highest ` +
+    `${(durationMs ?? 4000) / 1000} s stays below ${LIMIT_MS} ms in one of two attempts; the last step is halved ${REFINEMENTS} times. The other figures are those of the highest ` +
     'rate that was met. A server that loses a message at a higher rate has found its limit, and the run is void.',
   async measure(subject, run) {
     const load = { ...ACROSS, jitter: false };
