@@ -196,3 +196,62 @@ t.test('what nobody foresaw is an internal error, and the connection stays', asy
   t.match(core.logs.join(''), 'a fault of ours');
   t.notOk(ann.connection.isClosed);
 });
+
+t.test('the application decides about publications', async (t) => {
+  const plain = {
+    drop: false,
+    data: undefined,
+    skipHistory: false,
+    tags: undefined,
+    idempotencyKey: undefined,
+    delta: false,
+    version: 0,
+    versionEpoch: '',
+  };
+  const answers: Record<string, Partial<typeof plain> | Record<string, unknown>> = {
+    'as it is': {},
+    other: { data: Buffer.from('"changed"') },
+    drop: { drop: true },
+    unkept: { skipHistory: true },
+    tagged: { tags: { k: 'v' } },
+    once: { idempotencyKey: 'key' },
+    again: { idempotencyKey: 'key' },
+    newer: { version: 2 },
+    older: { version: 1 },
+  };
+  const core = await Core.start(t, {
+    ...options,
+    application: {
+      publish:
+        () =>
+        ({ data, channel }) => {
+          const answer = answers[String(JSON.parse(data.toString()))];
+          return Promise.resolve(
+            answer === undefined || channel !== 'open:a'
+              ? { kind: 'error', error: { code: 400, message: 'not so', temporary: false } }
+              : { kind: 'yes', answer: { ...plain, ...answer } },
+          );
+        },
+    },
+  });
+  const ann = await core.user('ann');
+  await ann.subscribe('open:a');
+  t.equal(await errorOf(ann, 'publish', { channel: 'open:b', data: 'as it is' }), 400);
+  t.equal(await errorOf(ann, 'publish', { channel: 'open:a', data: 'unknown' }), 400);
+  for (const data of Object.keys(answers)) {
+    t.strictSame(await ann.result('publish', { channel: 'open:a', data }), {}, data);
+  }
+  const seen = await ann.receives('open:a', 6);
+  t.strictSame(seen, ['as it is', 'changed', 'unkept', 'tagged', 'once', 'newer']);
+  t.match(
+    ann.publications('open:a').map(({ offset = 0, tags, info }) => ({ offset, tags, info })),
+    [
+      { offset: 1 },
+      { offset: 2 },
+      { offset: 0 },
+      { offset: 3, tags: { k: 'v' } },
+      { offset: 4 },
+      { offset: 5 },
+    ].map((each) => ({ ...each, info: { user: 'ann' } })),
+  );
+});
