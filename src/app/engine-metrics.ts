@@ -30,7 +30,6 @@ export function exposeRedis(metrics: Metrics, client: Pick<RedisEngineClient, 's
     ];
   });
   metrics.read('engineRepaired', () => client.stats.repaired);
-  metrics.read('engineMissed', () => client.stats.missed);
   metrics.read('engineUnsent', () => client.stats.unsent);
   metrics.read('engineLocal', () => client.stats.deliveredLocally);
   metrics.read('engineLeases', () => {

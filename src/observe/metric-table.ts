@@ -148,11 +148,6 @@ export const METRICS = {
     'Publications read from the stream because they did not come by themselves (Redis).',
     [],
   ),
-  engineMissed: readCounter(
-    'engine_messages_missed_total',
-    'Messages of channels without history that did not come (Redis).',
-    [],
-  ),
   engineUnsent: readCounter(
     'engine_messages_unsent_total',
     'Messages of channels without history that Redis did not take, because it went away at that moment.',

@@ -5,12 +5,8 @@
 //
 // While lost or repairing, what comes is held, so that nothing overtakes what is read from the stream.
 import type { StreamPosition } from '../../protocol/publication.ts';
-import { missingBetween } from '../numbering.ts';
-import type { ChannelMessage, Origin } from './messages.ts';
+import type { ChannelMessage } from './messages.ts';
 import type { SeenStream } from './stream-step.ts';
-
-/** Nodes whose numbers are remembered; nodes come and go with every deploy. */
-const MAX_ORIGINS = 1024;
 
 export class ChannelEntry implements SeenStream {
   readonly channel: string;
@@ -27,7 +23,6 @@ export class ChannelEntry implements SeenStream {
   heldBytes = 0;
   /** Of this node's own messages, the last one that was delivered here without Redis. */
   deliveredLocally = 0;
-  readonly #origins = new Map<string, number>();
 
   constructor(channel: string) {
     this.channel = channel;
@@ -35,14 +30,5 @@ export class ChannelEntry implements SeenStream {
 
   get isLive(): boolean {
     return this.state === 'live';
-  }
-
-  /** How many messages of this origin are missing before this one. */
-  missingBefore({ node, number, mayBeMissing }: Origin): number {
-    if (mayBeMissing) return 0;
-    const last = this.#origins.get(node);
-    if (last === undefined && this.#origins.size >= MAX_ORIGINS) this.#origins.clear();
-    this.#origins.set(node, number);
-    return last === undefined ? 0 : missingBetween(last, number);
   }
 }

@@ -37,8 +37,6 @@ export interface ChannelCounters {
   repairs: number;
   /** Times that a stream could not be repaired, or that the channel is new after an outage: its listener was told. */
   interruptions: number;
-  /** In channels without history: numbers that did not come. */
-  missed: number;
 }
 
 export class Channels {
@@ -49,7 +47,6 @@ export class Channels {
     repaired: 0,
     repairs: 0,
     interruptions: 0,
-    missed: 0,
   };
   readonly #deps: ChannelsDeps;
   readonly #entries = new Map<string, ChannelEntry>();
@@ -148,7 +145,6 @@ export class Channels {
     if (origin !== undefined) {
       const isOwn = origin.node === this.#deps.node && !origin.mayBeMissing;
       if (isOwn && origin.number <= entry.deliveredLocally) return;
-      this.counters.missed += entry.missingBefore(origin);
       this.#deliver(entry.channel, news, origin);
       return;
     }

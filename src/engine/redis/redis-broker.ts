@@ -84,7 +84,11 @@ export class RedisBroker implements Broker {
     return Promise.resolve();
   }
 
-  publish(channel: string, draft: PublicationDraft, options: PublishOptions): Promise<PublishResult> {
+  publish(
+    channel: string,
+    draft: PublicationDraft,
+    options: PublishOptions,
+  ): PublishResult | Promise<PublishResult> {
     if (options.historySize > 0) return this.#store(channel, draft, options);
     if ((options.idempotencyKey ?? '') !== '') return this.#publishOnce(channel, draft, options);
     const time = this.#deps.clock.wallMs();
@@ -98,12 +102,12 @@ export class RedisBroker implements Broker {
     });
   }
 
-  async publishJoin(channel: string, info: ClientInfo): Promise<void> {
-    await this.#passPresence('join', channel, info);
+  publishJoin(channel: string, info: ClientInfo): Promise<void> {
+    return this.#passPresence('join', channel, info);
   }
 
-  async publishLeave(channel: string, info: ClientInfo): Promise<void> {
-    await this.#passPresence('leave', channel, info);
+  publishLeave(channel: string, info: ClientInfo): Promise<void> {
+    return this.#passPresence('leave', channel, info);
   }
 
   async history(channel: string, filter: HistoryFilter): Promise<HistoryResult> {
@@ -195,8 +199,8 @@ export class RedisBroker implements Broker {
     return { position: NO_POSITION, suppressed: suppressed === 1 ? 'idempotency' : false };
   }
 
-  #passPresence(kind: 'join' | 'leave', channel: string, info: ClientInfo): Promise<PublishResult> {
-    return this.#pass(channel, {
+  async #passPresence(kind: 'join' | 'leave', channel: string, info: ClientInfo): Promise<void> {
+    await this.#pass(channel, {
       isAcknowledged: false,
       encode: (origin) => this.#writer.presence(kind, origin, info),
       news: () => ({ kind, info }),
@@ -204,7 +208,7 @@ export class RedisBroker implements Broker {
   }
 
   /** Sends what is not stored. */
-  async #pass(
+  #pass(
     channel: string,
     what: {
       /**
@@ -215,13 +219,13 @@ export class RedisBroker implements Broker {
       readonly encode: (origin: Origin) => Buffer;
       readonly news: () => ChannelNews;
     },
-  ): Promise<PublishResult> {
+  ): PublishResult | Promise<PublishResult> {
     const { keys, shardOf, node } = this.#deps;
     const shard = shardOf(channel);
     const entry = this.channels.get(channel);
     const refusal = shard.refusal(channel);
     const isHere = entry !== undefined && entry.state !== 'subscribing';
-    if (refusal !== undefined && (what.isAcknowledged || !isHere)) throw refusal;
+    if (refusal !== undefined && (what.isAcknowledged || !isHere)) return Promise.reject(refusal);
     const number = this.#numbering.next(channel);
     if (isHere && number < entry.deliveredLocally) entry.deliveredLocally = 0;
     // Also when it goes out, but would not come back.
@@ -232,9 +236,15 @@ export class RedisBroker implements Broker {
       const message = what.encode({ node, number, mayBeMissing: false });
       const args = [keys.pubSub(channel), message];
       const sent = shard.call(channel, shard.publishCommand, args, message.length + CALL_BYTES);
-      if (what.isAcknowledged) await sent;
-      else sent.catch(this.#onUnsent);
+      if (what.isAcknowledged) return this.#acknowledged(sent);
+      sent.catch(this.#onUnsent);
     }
+    this.published += 1;
+    return TAKEN;
+  }
+
+  async #acknowledged(sent: Promise<unknown>): Promise<PublishResult> {
+    await sent;
     this.published += 1;
     return TAKEN;
   }

@@ -58,3 +58,19 @@ for (const [kind, options] of [
     await waitFor('the queue to be empty', () => engineClient.stats.queuedBytes === 0);
   });
 }
+
+t.test('what is published in one turn of the event loop leaves together', async (t) => {
+  const engine = await startRedisEngine(t);
+  const [server] = engine.servers;
+  if (server === undefined) throw new Error('there is no server');
+  const { broker } = await engine.client();
+  const reads = async (): Promise<number> =>
+    Number(/total_reads_processed:(\d+)/.exec(await server.admin.info('stats'))?.[1]);
+  const before = await reads();
+  const data = Buffer.from('small');
+  await Promise.all(
+    Array.from({ length: 1000 }, async (_, index) => broker.publish(`room${index}`, { data }, KEPT)),
+  );
+  const count = (await reads()) - before;
+  t.ok(count < 200, `Redis read ${count} times for 1000 publications`);
+});

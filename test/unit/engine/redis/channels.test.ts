@@ -227,12 +227,6 @@ t.test('before the subscription holds, what comes belongs to an earlier one', as
   t.same(texts(), []);
 });
 
-t.test('numbers that did not come are counted for each publisher', async (t) => {
-  const { take, channels } = setUp(t);
-  take(plain(1, 'a'), plain(1, 'b'), plain(2, 'a'), plain(5, 'a'), plain(2, 'b'));
-  t.equal(channels.counters.missed, 2);
-});
-
 t.test('what was delivered here without Redis does not come again', async (t) => {
   const { take, texts, channels, entry, events } = setUp(t);
   const own = plain(7, 'me');
