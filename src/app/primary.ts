@@ -25,6 +25,7 @@ import { systemClock } from '../util/clock.ts';
 import { ConfigError, HoldfastError } from '../util/errors.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
 import { PrimaryMetrics } from './primary-metrics.ts';
+import { PrimaryReload } from './primary-reload.ts';
 import { makeRuntimeDirectory, removeDeadRuntimeDirectories } from './runtime-directory.ts';
 
 export interface PrimaryDeps {
@@ -33,6 +34,8 @@ export interface PrimaryDeps {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Program that workers run; they know by node:cluster that they are workers. */
   readonly workerProgram: string;
+  /** The configuration as files and environment give it now; rejects with ConfigError. */
+  readonly reread: () => Promise<Config>;
 }
 
 const LEAVING: Refusal = { status: 503, reason: 'this host is leaving', retryAfterS: 2 };
@@ -70,6 +73,7 @@ class Primary {
   readonly #start = new StartWatch();
   readonly #control: ControlServer;
   readonly #notifier: ServiceNotifier;
+  readonly #reload: PrimaryReload;
   readonly #connectionsAllowed: number | null;
   #listening: readonly string[] = [];
 
@@ -136,6 +140,8 @@ class Primary {
       methods: {
         status: () => this.#status(),
         drain: (_params, progress) => this.#drainByCommand(progress),
+        reload: (_params, progress) => this.#reload.run('command', progress),
+        'reload-abort': () => ({ aborted: this.#reload.abort('by command') }),
       },
     });
     this.#notifier = new ServiceNotifier({
@@ -144,6 +150,18 @@ class Primary {
       sendToParent: process.send?.bind(process),
       program: 'systemd-notify',
     });
+    this.#reload = new PrimaryReload(
+      {
+        logger,
+        supervisor: this.#supervisor,
+        assigner: this.#assigner,
+        notifier: this.#notifier,
+        engineSocketPath: enginePath,
+        reread: deps.reread,
+        isLeaving: () => this.#drain.draining,
+      },
+      config,
+    );
     const limit = readDescriptorLimit();
     this.#connectionsAllowed = limit === undefined ? null : connectionsAllowed(limit, config.workers);
   }
@@ -152,6 +170,8 @@ class Primary {
     const { logger, environment, version } = this.#deps;
     process.on('SIGTERM', this.#onSignal);
     process.on('SIGINT', this.#onSignal);
+    process.on('SIGHUP', this.#onHangUp);
+    process.on('SIGUSR2', this.#onUpgradeSignal);
     const { workers } = this.#config;
     logger.info({ version, workers, connectionsAllowed: this.#connectionsAllowed }, 'starting');
     await this.#cleanUpAfterOthers();
@@ -169,6 +189,8 @@ class Primary {
   async close(): Promise<void> {
     process.off('SIGTERM', this.#onSignal);
     process.off('SIGINT', this.#onSignal);
+    process.off('SIGHUP', this.#onHangUp);
+    process.off('SIGUSR2', this.#onUpgradeSignal);
     this.#listener.close();
     this.#heads.close();
     this.#assigner.close();
@@ -176,6 +198,7 @@ class Primary {
     this.#supervisor.leave(0, HURRY_MS);
     await this.#supervisor.whenStopped();
     this.#heartbeat.close();
+    this.#reload.close();
     this.#metrics.close();
     await Promise.all([this.#control.close(), this.#engine?.close(), this.#notifier.close()]);
     if (this.#runtimeDirectory !== undefined)
@@ -209,10 +232,11 @@ class Primary {
   }
 
   #admit(head: RequestHead): Refusal | undefined {
-    return this.#drain.draining && isNewClient(head, this.#config) ? LEAVING : undefined;
+    return this.#drain.draining && isNewClient(head, this.#reload.config) ? LEAVING : undefined;
   }
 
   #onDraining(): void {
+    this.#reload.abort('this host is leaving');
     this.#assigner.drain();
     this.#notifier.stopping('draining');
   }
@@ -224,6 +248,18 @@ class Primary {
 
   readonly #onSignal = (signal: NodeJS.Signals): void => {
     this.#drain.ask(signal);
+  };
+
+  readonly #onHangUp = (): void => {
+    const { logger } = this.#deps;
+    this.#reload.run('SIGHUP').catch((error: unknown) => {
+      const reason = error instanceof Error ? error.message : String(error);
+      logger.error({ reason }, 'reload failed');
+    });
+  };
+
+  readonly #onUpgradeSignal = (): void => {
+    this.#deps.logger.warn('the primary is only replaced by a restart: SIGHUP replaces the workers');
   };
 
   #status(): HostStatus {

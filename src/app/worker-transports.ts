@@ -30,6 +30,8 @@ export interface ClientTransportsDeps {
 
 export interface ClientTransports {
   readonly groups: readonly RouteGroup[];
+  readonly upgrades: UpgradeHandler;
+  readonly opener: ConnectionOpener;
   /** Takes the upgrade requests of the public server. */
   attach(server: Server): void;
 }
@@ -68,7 +70,7 @@ export function clientTransports(deps: ClientTransportsDeps, config: Config): Cl
     const { bus, emulated } = deps;
     groups.push(new EmulationRoute({ bus, sessions: emulated, cors }, { path, maxBodyBytes }));
   }
-  return { groups, attach: (server) => upgrades.attach(server) };
+  return { groups, upgrades, opener, attach: (server) => upgrades.attach(server) };
 }
 
 function keptHeaders(config: Config): readonly string[] {

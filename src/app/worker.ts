@@ -52,7 +52,9 @@ import {
   logLevel,
   wantsOccupancy,
 } from './worker-settings.ts';
+import { workerMoves } from './worker-moves.ts';
 import { clientTransports } from './worker-transports.ts';
+import { selfCheck } from '../handoff/self-check.ts';
 
 const SURVEY_TIMEOUT_MS = 1000;
 const MAX_API_BODY_BYTES = 16 * 1024 * 1024;
@@ -283,6 +285,11 @@ export async function runWorker(): Promise<void> {
   transports.attach(servers.publicServer);
   serveAssignedConnections(servers.publicServer, link);
 
+  const moves = workerMoves(
+    { link, open, commands, transports, counters: metrics.hot, settle: () => engine.settle() },
+    config,
+  );
+
   const end = async (): Promise<void> => {
     drain.close();
     orders.close();
@@ -307,7 +314,10 @@ export async function runWorker(): Promise<void> {
   link.onDrain(({ durationMs }) => leave(durationMs));
   link.onHurry(() => leave(0));
   link.onStop(() => leave(0));
-  link.onOrphaned(() => leave(0));
+  link.onOrphaned(() => {
+    moves.abandon();
+    leave(0);
+  });
 
   const surveyTimeoutMs = SURVEY_TIMEOUT_MS;
   await orFail(link, () => hooks.start({ broker, presence, bus: nodes, namespaces, surveyTimeoutMs }));
@@ -315,7 +325,12 @@ export async function runWorker(): Promise<void> {
   positions.start();
   hub.interests.start();
   const { internalServer } = servers;
-  link.ready(internalServer === undefined ? [] : [addressText(internalServer.address())]);
+  const addresses = internalServer === undefined ? [] : [addressText(internalServer.address())];
+  const immovable = config.handoff.enabled ? await selfCheck() : 'switched off in the configuration';
+  if (immovable !== '' && config.handoff.enabled) {
+    log.warn({ reason: immovable }, 'connections cannot be moved: a reload will close them');
+  }
+  link.ready(addresses, immovable);
 }
 
 /** A worker without its engine or its application serves nobody: it says so and ends, and its slot tries again. */

@@ -15,8 +15,8 @@ export interface CliDeps {
   readonly version: string;
   /** All of standard input. */
   readText(): Promise<string>;
-  /** Becomes the primary; resolves when the gateway has ended. */
-  serve(config: Config): Promise<void>;
+  /** Becomes the primary; resolves when the gateway has ended. `reread` gives the configuration as it is written now. */
+  serve(config: Config, reread: () => Promise<Config>): Promise<void>;
 }
 
 /** SGR parameters: switch on, switch off. */

@@ -26,7 +26,7 @@ export async function runCommand(): Promise<void> {
       for await (const chunk of process.stdin.setEncoding('utf8')) text += String(chunk);
       return text;
     },
-    serve: async (config) => {
+    serve: async (config, reread) => {
       // Loaded on demand: no other command needs it.
       const [{ runPrimary }, { createLogger }, { logLevel }] = await Promise.all([
         import('../app/primary.ts'),
@@ -39,6 +39,7 @@ export async function runCommand(): Promise<void> {
         version,
         environment: process.env,
         workerProgram: PROGRAM,
+        reread,
       });
     },
   });

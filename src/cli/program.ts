@@ -8,6 +8,7 @@ import { type CliDeps, note, paint } from './cli-deps.ts';
 import { addDefaults, addSchema } from './defaults.ts';
 import { addDrain } from './drain.ts';
 import { addPub } from './pub.ts';
+import { addReload } from './reload.ts';
 import { addServe } from './serve.ts';
 import { addStatus } from './status.ts';
 import { addSub } from './sub.ts';
@@ -25,6 +26,7 @@ const COMMANDS = [
   addPub,
   addSub,
   addStatus,
+  addReload,
   addDrain,
 ] as const;
 

@@ -47,9 +47,10 @@ export function addServe(program: Command, deps: CliDeps): void {
       '\nExamples:\n  $ holdfast serve --dev\n  $ holdfast serve --config holdfast.yaml --set client.channel_limit=64',
     )
     .action(async (flags: ServeFlags) => {
-      const config = await configFrom(flags, deps, overridesFrom(flags));
+      const read = (): Promise<Config> => configFrom(flags, deps, overridesFrom(flags));
+      const config = await read();
       announce(config, flags, deps);
-      await deps.serve(config);
+      await deps.serve(config, read);
     });
 }
 

@@ -4,7 +4,7 @@ import { EventEmitter } from 'node:events';
 import type { Server as HttpServer } from 'node:http';
 import { Socket } from 'node:net';
 import { setupWorker } from '@socket.io/sticky';
-import { isConnectionHandle } from './native-handle.ts';
+import { isConnectionHandle } from '../util/native-handle.ts';
 import type { WorkerLink } from './worker-link.ts';
 
 /**

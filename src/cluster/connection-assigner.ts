@@ -4,7 +4,7 @@ import type { Worker } from 'node:cluster';
 import type { Socket } from 'node:net';
 import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
-import { freeze } from './native-handle.ts';
+import { freeze } from '../util/native-handle.ts';
 import { refuse, type Refusal } from './refusal.ts';
 import type { RequestHead } from './request-head.ts';
 import { StickyDoor } from './sticky-door.ts';
@@ -85,6 +85,10 @@ class Assignment implements Parcel {
     this.#assigner = assigner;
   }
 
+  handle(): ReturnType<typeof freeze> {
+    return freeze(this.socket);
+  }
+
   delivered(): void {
     // Only this process's copy of the descriptor: the connection lives on in the worker.
     this.socket.destroy();
@@ -133,7 +137,7 @@ export class ConnectionAssigner implements WorkerObserver {
     ledger.routed = routed;
     ledger.leaving = !routed;
     if (routed) this.#assignHeld();
-    else this.#reassign(process.takeBack());
+    else this.#reassign(process.takeBack(isAssignment));
   }
 
   /** Keeps new connections away from a worker that does not answer, until it does. */
@@ -141,7 +145,7 @@ export class ConnectionAssigner implements WorkerObserver {
     const ledger = this.#ledgers.get(process.cluster);
     if (ledger === undefined) return;
     ledger.suspended = suspended;
-    if (suspended) this.#reassign(process.takeBack());
+    if (suspended) this.#reassign(process.takeBack(isAssignment));
     else this.#assignHeld();
   }
 
@@ -166,6 +170,12 @@ export class ConnectionAssigner implements WorkerObserver {
       );
     }
     this.#reassign(undelivered);
+  }
+
+  /** A connection goes on at this worker; the one that had it says by itself that it is gone there. */
+  arrivedAt(process: WorkerProcess): void {
+    const ledger = this.#ledgers.get(process.cluster);
+    if (ledger !== undefined) ledger.connections += 1;
   }
 
   /** Takes the socket over; `bytes` is everything read from it. */
@@ -293,4 +303,8 @@ export class ConnectionAssigner implements WorkerObserver {
     this.#deps.onRefused(refusal.reason);
     refuse(socket, refusal);
   }
+}
+
+function isAssignment(parcel: Parcel): parcel is Assignment {
+  return parcel instanceof Assignment;
 }

@@ -2,7 +2,7 @@
 // publications: one handle in flight holds back everything behind it until the other side has acknowledged it.
 
 /** Raised when a message changes meaning: a worker of another version is refused instead of misunderstood. */
-export const IPC_VERSION = 1;
+export const IPC_VERSION = 2;
 
 /** What a worker is told about itself when it starts; it never reads the configuration file again. */
 export interface StartFacts {
@@ -32,6 +32,20 @@ export interface CollectedAnswer {
   readonly value: unknown;
 }
 
+/** Of a connection on its way between two workers. */
+export interface MoveId {
+  /** Process id of the worker that sends it. */
+  readonly from: number;
+  readonly id: number;
+}
+
+export interface MoveReport {
+  readonly moved: number;
+  readonly left: number;
+  /** Why nothing more is moved; null while it goes on, empty when all is moved that can be. */
+  readonly ended: string | null;
+}
+
 export type ToWorker =
   | { readonly type: 'start'; readonly facts: StartFacts }
   | { readonly type: 'ping'; readonly id: number }
@@ -41,11 +55,22 @@ export type ToWorker =
   | { readonly type: 'hurry' }
   | { readonly type: 'stop' }
   | { readonly type: 'question'; readonly id: number; readonly kind: string; readonly params: unknown }
-  | { readonly type: 'collected'; readonly id: number; readonly answers: readonly CollectedAnswer[] };
+  | { readonly type: 'collected'; readonly id: number; readonly answers: readonly CollectedAnswer[] }
+  /** Move connections to the worker with this process id: all or, with a sid, the one that named it. */
+  | { readonly type: 'move'; readonly to: number; readonly sid: string }
+  | { readonly type: 'move-stop' }
+  /** Comes with the handle of a connection of another worker. */
+  | ({ readonly type: 'move-in'; readonly payload: Uint8Array } & MoveId)
+  | { readonly type: 'moved'; readonly id: number; readonly node: string }
+  | { readonly type: 'not-moved'; readonly id: number; readonly reason: string }
+  /** What another worker says about connections that move. */
+  | { readonly type: 'peer'; readonly from: number; readonly body: unknown }
+  | { readonly type: 'peer-gone'; readonly from: number };
 
 export type ToPrimary =
   | { readonly type: 'hello'; readonly version: number }
-  | { readonly type: 'ready'; readonly addresses: readonly string[] }
+  /** `immovable`: why this process can neither give connections away alive nor take them; empty when it can. */
+  | { readonly type: 'ready'; readonly addresses: readonly string[]; readonly immovable: string }
   /** `isConfig`: it will be so at every start, until somebody changes the configuration. */
   | { readonly type: 'failed'; readonly reason: string; readonly isConfig: boolean }
   /** An answer that nobody asked for: what a question of this kind would have brought, said before the end. */
@@ -60,7 +85,20 @@ export type ToPrimary =
     }
   | { readonly type: 'draining'; readonly remaining: number }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
-  | { readonly type: 'collect'; readonly id: number; readonly kind: string; readonly params: unknown };
+  | { readonly type: 'collect'; readonly id: number; readonly kind: string; readonly params: unknown }
+  /** Comes with the handle of a connection for the worker with the process id `to`. */
+  | {
+      readonly type: 'move-out';
+      readonly to: number;
+      readonly id: number;
+      readonly payload: Uint8Array;
+    }
+  /** Is this one of ours still on its way? Answered by `not-moved` when it is not and never arrived. */
+  | { readonly type: 'move-query'; readonly id: number }
+  | ({ readonly type: 'arrived'; readonly node: string } & MoveId)
+  | ({ readonly type: 'declined'; readonly reason: string } & MoveId)
+  | { readonly type: 'peer'; readonly to: number; readonly body: unknown }
+  | ({ readonly type: 'moves' } & MoveReport);
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -100,11 +138,18 @@ const toWorkerChecks: { readonly [Type in ToWorker['type']]: (message: Fields) =
   stop: () => true,
   question: (m) => isCount(m['id']) && typeof m['kind'] === 'string',
   collected: (m) => isCount(m['id']) && Array.isArray(m['answers']),
+  move: (m) => isCount(m['to']) && typeof m['sid'] === 'string',
+  'move-stop': () => true,
+  'move-in': (m) => isCount(m['from']) && isCount(m['id']) && m['payload'] instanceof Uint8Array,
+  moved: (m) => isCount(m['id']) && typeof m['node'] === 'string',
+  'not-moved': (m) => isCount(m['id']) && typeof m['reason'] === 'string',
+  peer: (m) => isCount(m['from']),
+  'peer-gone': (m) => isCount(m['from']),
 };
 
 const toPrimaryChecks: { readonly [Type in ToPrimary['type']]: (message: Fields) => boolean } = {
   hello: (m) => isCount(m['version']),
-  ready: (m) => isStrings(m['addresses']),
+  ready: (m) => isStrings(m['addresses']) && typeof m['immovable'] === 'string',
   failed: (m) => typeof m['reason'] === 'string' && typeof m['isConfig'] === 'boolean',
   'last-words': (m) => typeof m['kind'] === 'string',
   pong: (m) => isCount(m['id']) && isVitals(m['vitals']),
@@ -112,6 +157,13 @@ const toPrimaryChecks: { readonly [Type in ToPrimary['type']]: (message: Fields)
   draining: (m) => isCount(m['remaining']),
   answer: (m) => isCount(m['id']),
   collect: (m) => isCount(m['id']) && typeof m['kind'] === 'string',
+  'move-out': (m) => isCount(m['to']) && isCount(m['id']) && m['payload'] instanceof Uint8Array,
+  'move-query': (m) => isCount(m['id']),
+  arrived: (m) => isCount(m['from']) && isCount(m['id']) && typeof m['node'] === 'string',
+  declined: (m) => isCount(m['from']) && isCount(m['id']) && typeof m['reason'] === 'string',
+  peer: (m) => isCount(m['to']),
+  moves: (m) =>
+    isCount(m['moved']) && isCount(m['left']) && (m['ended'] === null || typeof m['ended'] === 'string'),
 };
 
 function narrow(checks: Readonly<Record<string, (message: Fields) => boolean>>, message: unknown): boolean {

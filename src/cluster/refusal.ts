@@ -1,6 +1,6 @@
 // Answers that the primary gives itself, because a worker should not or can not: short, closing, bounded in time.
 import type { Socket } from 'node:net';
-import { thaw } from './native-handle.ts';
+import { thaw } from '../util/native-handle.ts';
 
 export interface Refusal {
   readonly status: 400 | 408 | 429 | 431 | 503;

@@ -42,7 +42,11 @@ export type SlotEvent =
       readonly nowMs: number;
       readonly drainMs: number;
       readonly killAfterMs: number;
-    };
+    }
+  /** Takes nothing new any more; what it has is taken from it. */
+  | { readonly type: 'retire'; readonly nowMs: number }
+  /** It is to serve again after all. */
+  | { readonly type: 'reinstate'; readonly nowMs: number };
 
 export type KillReason = 'boot-timeout' | 'hung' | 'leave-timeout';
 
@@ -88,6 +92,13 @@ export function slotTransition(state: SlotState, event: SlotEvent, policy: SlotP
         : [state, []];
     case 'leave':
       return onLeave(state, event.nowMs, event.drainMs, event.killAfterMs);
+    case 'retire':
+      if (state.name === 'leaving') return [state, []];
+      if (state.name !== 'ready') return onLeave(state, event.nowMs, 0, policy.bootTimeoutMs);
+      return [{ name: 'leaving', sinceMs: event.nowMs, crashes: state.crashes }, [{ type: 'unroute' }]];
+    case 'reinstate':
+      if (state.name !== 'leaving') return [state, []];
+      return [{ name: 'ready', sinceMs: event.nowMs, crashes: state.crashes }, [{ type: 'route' }]];
   }
 }
 

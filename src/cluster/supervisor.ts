@@ -4,6 +4,7 @@ import cluster, { type Worker } from 'node:cluster';
 import type { Logger } from '../observe/logger.ts';
 import type { Random } from '../util/backoff.ts';
 import type { Clock } from '../util/clock.ts';
+import { UnavailableError } from '../util/errors.ts';
 import { IPC_VERSION, type StartFacts, type ToPrimary } from './ipc.ts';
 import {
   initialSlotState,
@@ -29,7 +30,7 @@ export interface WorkerObserver {
   forked?(process: WorkerProcess): void;
   /** It serves from now on (true), or takes nothing new any more (false). */
   routed?(process: WorkerProcess, routed: boolean): void;
-  message?(process: WorkerProcess, message: ToPrimary): void;
+  message?(process: WorkerProcess, message: ToPrimary, handle?: unknown): void;
   gone?(process: WorkerProcess, end: WorkerEnd): void;
 }
 
@@ -46,7 +47,7 @@ export interface SupervisorConfig {
   readonly workers: number;
   readonly policy: SlotPolicy;
   /** What every worker is told at its start. */
-  readonly facts: Pick<StartFacts, 'config' | 'engineSocketPath'>;
+  readonly facts: WorkerFacts;
 }
 
 export interface SlotView {
@@ -57,10 +58,21 @@ export interface SlotView {
   readonly incarnation: number;
   readonly addresses: readonly string[];
   readonly lastFailure: string | undefined;
+  readonly role: SlotRole;
 }
+
+export type WorkerFacts = Pick<StartFacts, 'config' | 'engineSocketPath'>;
+
+/** main: it is the slot · successor: it is to become the slot · retired: it was the slot. */
+type SlotRole = 'main' | 'successor' | 'retired';
 
 interface Slot {
   readonly number: number;
+  role: SlotRole;
+  readonly facts: WorkerFacts;
+  /** Of a successor: undefined when it could serve, else why not. */
+  onBooted: ((failure: string | undefined) => void) | undefined;
+  immovable: string;
   state: SlotState;
   process: WorkerProcess | undefined;
   incarnation: number;
@@ -76,8 +88,11 @@ export class Supervisor {
   readonly #deps: SupervisorDeps;
   readonly #config: SupervisorConfig;
   readonly #slots: Slot[] = [];
+  /** Successors and those that were replaced, while they are there. */
+  readonly #others = new Set<Slot>();
   readonly #observers: WorkerObserver[] = [];
   #whenEmpty: (() => void)[] = [];
+  readonly #whenGone = new Map<WorkerProcess, () => void>();
 
   constructor(deps: SupervisorDeps, config: SupervisorConfig) {
     this.#deps = deps;
@@ -94,24 +109,16 @@ export class Supervisor {
     // Binary heads of requests travel over the channel: JSON would not carry them.
     cluster.setupPrimary({ exec, args: [...args], serialization: 'advanced' });
     for (let number = 1; number <= this.#config.workers; number++) {
-      const slot: Slot = {
-        number,
-        state: initialSlotState,
-        process: undefined,
-        incarnation: 0,
-        timer: undefined,
-        addresses: [],
-        complaint: undefined,
-        lastFailure: undefined,
-      };
+      const slot = newSlot(number, 'main', this.#config.facts, 0);
       this.#slots.push(slot);
       this.#dispatch(slot, { type: 'start', nowMs: this.#deps.clock.monotonicMs() });
     }
   }
 
   slots(): readonly SlotView[] {
-    return this.#slots.map((slot) => ({
+    return this.#all().map((slot) => ({
       slot: slot.number,
+      role: slot.role,
       state: slot.state,
       process: slot.process,
       incarnation: slot.incarnation,
@@ -122,20 +129,69 @@ export class Supervisor {
 
   /** Processes that can be talked to. */
   processes(): readonly WorkerProcess[] {
-    return this.#slots.flatMap(({ process }) => (process?.connected === true ? [process] : []));
+    return this.#all().flatMap(({ process }) => (process?.connected === true ? [process] : []));
   }
 
   /** All workers close what they have and end; whoever is still there after `killAfterMs` is killed. May be repeated. */
   leave(drainMs: number, killAfterMs: number): void {
     const nowMs = this.#deps.clock.monotonicMs();
-    for (const slot of this.#slots) this.#dispatch(slot, { type: 'leave', nowMs, drainMs, killAfterMs });
+    for (const slot of this.#all()) this.#dispatch(slot, { type: 'leave', nowMs, drainMs, killAfterMs });
     this.#notifyEmpty();
   }
 
   /** The health check lost patience with this process. */
   hung(process: WorkerProcess): void {
-    const slot = this.#slots.find((candidate) => candidate.process === process);
+    const slot = this.#slotOf(process);
     if (slot !== undefined) this.#dispatch(slot, { type: 'hung', nowMs: this.#deps.clock.monotonicMs() });
+  }
+
+  /** The process that is the slot now. */
+  main(number: number): WorkerProcess | undefined {
+    return this.#slots.find((slot) => slot.number === number)?.process;
+  }
+
+  /** Why this process can neither give connections away alive nor take them; empty when it can. */
+  immovable(process: WorkerProcess): string {
+    return this.#slotOf(process)?.immovable ?? '';
+  }
+
+  /**
+   * Starts a process for this slot beside the one that serves. Resolves when it could serve, which it does not before it is
+   * promoted; rejects with why it cannot, and then it is gone.
+   */
+  async succeed(number: number, facts: WorkerFacts): Promise<WorkerProcess> {
+    const predecessor = this.#slots.find((slot) => slot.number === number);
+    const successor = newSlot(number, 'successor', facts, predecessor?.incarnation ?? 0);
+    this.#others.add(successor);
+    const failure = await new Promise<string | undefined>((resolve) => {
+      successor.onBooted = resolve;
+      this.#dispatch(successor, { type: 'start', nowMs: this.#deps.clock.monotonicMs() });
+    });
+    const { process } = successor;
+    if (failure === undefined && process !== undefined) return process;
+    throw new UnavailableError(failure ?? 'it ended');
+  }
+
+  /** The successor serves from now on; the one before it takes nothing new, and is returned. */
+  promote(process: WorkerProcess): WorkerProcess | undefined {
+    const successor = this.#slotOf(process);
+    return successor?.role === 'successor' ? this.#takeOver(successor, 'ready') : undefined;
+  }
+
+  /** A retired process is its slot again; the one that had replaced it is retired, and returned. */
+  reinstate(process: WorkerProcess): WorkerProcess | undefined {
+    const retired = this.#slotOf(process);
+    return retired?.role === 'retired' ? this.#takeOver(retired, 'reinstate') : undefined;
+  }
+
+  /** Ends a process that is not its slot: closes what it has over `drainMs`. Resolves when it is gone. */
+  async dismiss(process: WorkerProcess, drainMs: number, killAfterMs: number): Promise<void> {
+    const slot = this.#slotOf(process);
+    if (slot === undefined || slot.role === 'main') return;
+    const gone = new Promise<void>((resolve) => this.#whenGone.set(process, resolve));
+    const nowMs = this.#deps.clock.monotonicMs();
+    this.#dispatch(slot, { type: 'leave', nowMs, drainMs, killAfterMs });
+    await gone;
   }
 
   /** Resolves when no slot has a process or wants one. */
@@ -144,6 +200,31 @@ export class Supervisor {
       this.#whenEmpty.push(resolve);
       this.#notifyEmpty();
     });
+  }
+
+  #all(): readonly Slot[] {
+    return this.#others.size === 0 ? this.#slots : [...this.#slots, ...this.#others];
+  }
+
+  #slotOf(process: WorkerProcess): Slot | undefined {
+    return this.#all().find((slot) => slot.process === process);
+  }
+
+  /** Puts it where the slot of its number is; returns the process that was there. */
+  #takeOver(slot: Slot, how: 'ready' | 'reinstate'): WorkerProcess | undefined {
+    const nowMs = this.#deps.clock.monotonicMs();
+    const index = this.#slots.findIndex(({ number }) => number === slot.number);
+    const before = this.#slots[index];
+    this.#others.delete(slot);
+    slot.role = 'main';
+    if (before === undefined) this.#slots.push(slot);
+    else this.#slots[index] = slot;
+    this.#dispatch(slot, { type: how, nowMs });
+    if (before === undefined) return undefined;
+    before.role = 'retired';
+    this.#dispatch(before, { type: 'retire', nowMs });
+    if (before.process !== undefined) this.#others.add(before);
+    return before.process;
   }
 
   #dispatch(slot: Slot, event: SlotEvent): void {
@@ -215,22 +296,18 @@ export class Supervisor {
       return;
     }
     const process: WorkerProcess = new WorkerProcess(worker, slot.number, {
-      message: (message) => this.#onMessage(slot, process, message),
+      message: (message, handle) => this.#onMessage(slot, process, message, handle),
       gone: (end) => this.#onGone(slot, process, end),
     });
     slot.process = process;
     for (const observer of this.#observers) observer.forked?.(process);
   }
 
-  #onMessage(slot: Slot, process: WorkerProcess, message: ToPrimary): void {
+  #onMessage(slot: Slot, process: WorkerProcess, message: ToPrimary, handle: unknown): void {
     if (message.type === 'hello') {
       this.#greet(slot, process, message.version);
     } else if (message.type === 'ready') {
-      slot.addresses = message.addresses;
-      slot.lastFailure = undefined;
-      const { addresses } = message;
-      this.#deps.logger.info({ slot: slot.number, pid: process.pid, addresses }, 'worker ready');
-      this.#dispatch(slot, { type: 'ready', nowMs: this.#deps.clock.monotonicMs() });
+      this.#onReady(slot, process, message.addresses, message.immovable);
     } else if (message.type === 'failed') {
       slot.complaint = message.reason;
       this.#deps.logger.error(
@@ -238,7 +315,16 @@ export class Supervisor {
         'worker cannot serve',
       );
     }
-    for (const observer of this.#observers) observer.message?.(process, message);
+    for (const observer of this.#observers) observer.message?.(process, message, handle);
+  }
+
+  #onReady(slot: Slot, process: WorkerProcess, addresses: readonly string[], immovable: string): void {
+    slot.addresses = addresses;
+    slot.immovable = immovable;
+    slot.lastFailure = undefined;
+    this.#deps.logger.info({ slot: slot.number, pid: process.pid, addresses }, 'worker ready');
+    if (slot.role === 'successor') slot.onBooted?.(undefined);
+    else this.#dispatch(slot, { type: 'ready', nowMs: this.#deps.clock.monotonicMs() });
   }
 
   #greet(slot: Slot, process: WorkerProcess, version: number): void {
@@ -247,8 +333,8 @@ export class Supervisor {
       process.kill();
       return;
     }
-    const { workers, facts } = this.#config;
-    const { number, incarnation } = slot;
+    const { workers } = this.#config;
+    const { number, incarnation, facts } = slot;
     process.post({ type: 'start', facts: { ...facts, slot: number, slots: workers, incarnation } });
     // Told to leave before it could listen.
     if (slot.state.name === 'leaving') process.post({ type: 'stop' });
@@ -261,10 +347,21 @@ export class Supervisor {
     // The slot first, so that observers see it as it is now: reassigning looks at who is routable.
     this.#exited(slot);
     for (const observer of this.#observers) observer.gone?.(process, end);
+    this.#whenGone.get(process)?.();
+    this.#whenGone.delete(process);
     this.#notifyEmpty();
   }
 
   #exited(slot: Slot): void {
+    if (slot.role !== 'main') {
+      // One that is not the slot is not started again.
+      clearTimeout(slot.timer);
+      slot.timer = undefined;
+      slot.state = { name: 'stopped', crashes: slot.state.crashes };
+      this.#others.delete(slot);
+      slot.onBooted?.(slot.lastFailure ?? 'it ended');
+      return;
+    }
     this.#dispatch(slot, {
       type: 'exited',
       nowMs: this.#deps.clock.monotonicMs(),
@@ -273,9 +370,26 @@ export class Supervisor {
   }
 
   #notifyEmpty(): void {
-    if (this.#slots.some(({ state, process }) => state.name !== 'stopped' || process !== undefined)) return;
+    if (this.#all().some(({ state, process }) => state.name !== 'stopped' || process !== undefined)) return;
     const callbacks = this.#whenEmpty;
     this.#whenEmpty = [];
     for (const callback of callbacks) callback();
   }
+}
+
+function newSlot(number: number, role: SlotRole, facts: WorkerFacts, incarnation: number): Slot {
+  return {
+    number,
+    role,
+    facts,
+    onBooted: undefined,
+    immovable: '',
+    state: initialSlotState,
+    process: undefined,
+    incarnation,
+    timer: undefined,
+    addresses: [],
+    complaint: undefined,
+    lastFailure: undefined,
+  };
 }

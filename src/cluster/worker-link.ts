@@ -9,12 +9,26 @@ import {
   type StartFacts,
   type ToPrimary,
   type ToWorker,
+  type MoveId,
+  type MoveReport,
   type WorkerVitals,
 } from './ipc.ts';
+import type { SendHandle } from 'node:child_process';
 
 /** Answers a question of the whole host for this process. */
 export type AnswerHandler = (params: unknown) => unknown;
 export type AssignedHandler = (head: Buffer, handle: unknown) => void;
+
+/** About connections that move from here or to here. */
+export interface MoveListener {
+  move(order: { readonly to: number; readonly sid: string }): void;
+  stop(): void;
+  moved(id: number, node: string): void;
+  notMoved(id: number, reason: string): void;
+  take(move: MoveId, payload: Uint8Array, handle: unknown): void;
+  peer(from: number, body: unknown): void;
+  peerGone(from: number): void;
+}
 
 const REPORT_INTERVAL_MS = 50;
 const LAG_RESOLUTION_MS = 20;
@@ -45,6 +59,7 @@ export class WorkerLink {
   #stopHandler: (() => void) | undefined;
   #orphanHandler: (() => void) | undefined;
   #assignedHandler: AssignedHandler | undefined;
+  #moveListener: MoveListener | undefined;
 
   private constructor(start: StartFacts) {
     this.start = start;
@@ -87,8 +102,44 @@ export class WorkerLink {
   }
 
   /** From now on this worker gets connections. `addresses`: where it listens itself (the internal port). */
-  ready(addresses: readonly string[] = []): void {
-    post({ type: 'ready', addresses });
+  ready(addresses: readonly string[] = [], immovable = ''): void {
+    post({ type: 'ready', addresses, immovable });
+  }
+
+  /** What to do about connections that move; see `handoff/`. */
+  onMoves(listener: MoveListener): void {
+    this.#moveListener = listener;
+  }
+
+  /** Sends a connection towards another worker; this process's copy stays open. */
+  moveOut(
+    move: { readonly to: number; readonly id: number; readonly payload: Buffer },
+    handle: SendHandle,
+  ): void {
+    if (process.connected) process.send?.({ type: 'move-out', ...move }, handle, undefined, ignoreSendError);
+  }
+
+  askAboutMove(id: number): void {
+    post({ type: 'move-query', id });
+  }
+
+  /** `told` is called when the message is with the kernel: from then on the primary will hear it. */
+  arrived(move: MoveId, node: string, told: (error: Error | null) => void): void {
+    const message: ToPrimary = { type: 'arrived', ...move, node };
+    if (process.connected) process.send?.(message, undefined, undefined, told);
+    else told(new UnavailableError('the primary is gone'));
+  }
+
+  declined(move: MoveId, reason: string): void {
+    post({ type: 'declined', ...move, reason });
+  }
+
+  tellPeer(to: number, body: unknown): void {
+    post({ type: 'peer', to, body });
+  }
+
+  reportMoves(report: MoveReport): void {
+    post({ type: 'moves', ...report });
   }
 
   /**
@@ -207,6 +258,30 @@ export class WorkerLink {
         return;
       case 'question':
         void this.#answerQuestion(message.id, message.kind, message.params);
+        return;
+      case 'move':
+        this.#moveListener?.move({ to: message.to, sid: message.sid });
+        return;
+      case 'move-stop':
+        this.#moveListener?.stop();
+        return;
+      case 'move-in': {
+        const { from, id, payload } = message;
+        if (this.#moveListener === undefined) this.declined({ from, id }, 'not ready for it');
+        else this.#moveListener.take({ from, id }, payload, handle);
+        return;
+      }
+      case 'moved':
+        this.#moveListener?.moved(message.id, message.node);
+        return;
+      case 'not-moved':
+        this.#moveListener?.notMoved(message.id, message.reason);
+        return;
+      case 'peer':
+        this.#moveListener?.peer(message.from, message.body);
+        return;
+      case 'peer-gone':
+        this.#moveListener?.peerGone(message.from);
         return;
       case 'collected': {
         const pending = this.#collects.get(message.id);

@@ -1,21 +1,21 @@
 // One forked worker as the primary sees it: typed messages, connections on their way to it until it has them, one
 // definite end.
 import type { Worker } from 'node:cluster';
-import type { Socket } from 'node:net';
+import type { SendHandle } from 'node:child_process';
 import { isToPrimary, type ToPrimary, type ToWorker } from './ipc.ts';
 import {
   acknowledgement,
   finishDisconnect,
-  freeze,
   isConnectionHandle,
   isNewConnection,
   type ConnectionHandle,
-} from './native-handle.ts';
+} from '../util/native-handle.ts';
 
 /** A connection on its way to a worker. The primary's copy stays open, silent, until `delivered`. */
 export interface Parcel {
-  readonly socket: Socket;
   readonly message: ToWorker;
+  /** Silent; undefined when the connection is closed by now. */
+  handle(): (ConnectionHandle & SendHandle) | undefined;
   /** The worker has the connection: it has not yet read or written one byte of it. */
   delivered(): void;
   /** The worker is alive but could not take it (no descriptors): it never saw it. */
@@ -32,7 +32,7 @@ export interface WorkerEnd {
 }
 
 export interface WorkerListener {
-  message(message: ToPrimary): void;
+  message(message: ToPrimary, handle: unknown): void;
   /** Once, when the process has exited and everything it ever said has been heard. */
   gone(end: WorkerEnd): void;
 }
@@ -94,11 +94,11 @@ export class WorkerProcess {
     this.#sendNext();
   }
 
-  /** Gives up what has not been sent yet. */
-  takeBack(): readonly Parcel[] {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    return waiting;
+  /** Gives up what has not been sent yet, of one kind. */
+  takeBack<Kind extends Parcel>(isMeant: (parcel: Parcel) => parcel is Kind): readonly Kind[] {
+    const taken = this.#waiting.filter((parcel) => isMeant(parcel));
+    this.#waiting = this.#waiting.filter((parcel) => !isMeant(parcel));
+    return taken;
   }
 
   kill(): void {
@@ -109,7 +109,7 @@ export class WorkerProcess {
     while (this.#inFlight === undefined && this.connected) {
       const parcel = this.#waiting.shift();
       if (parcel === undefined) return;
-      const handle = freeze(parcel.socket);
+      const handle = parcel.handle();
       if (handle === undefined) {
         parcel.refused();
         continue;
@@ -142,8 +142,9 @@ export class WorkerProcess {
     this.#foreign.add(handle);
   }
 
-  readonly #onMessage = (message: unknown): void => {
-    if (isToPrimary(message)) this.#listener.message(message);
+  readonly #onMessage = (message: unknown, handle: unknown): void => {
+    if (isToPrimary(message)) this.#listener.message(message, handle);
+    else if (isConnectionHandle(handle)) handle.close();
   };
 
   readonly #onInternalMessage = (message: unknown): void => {

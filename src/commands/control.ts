@@ -3,6 +3,7 @@ import type { Connection } from '../connection/connection.ts';
 import type { NodeBus } from '../engine/node-bus.ts';
 import {
   ControlKinds,
+  type ControlTarget,
   disconnectControl,
   type RefreshControl,
   refreshControl,
@@ -53,7 +54,12 @@ export class Control {
     orders.run({
       connections: connectionsOf(commands.hub, order.target),
       perSecond: order.perSecond,
-      act: (connection) => subscribeByServer(commands, connection, order, resolved.options),
+      act: (connection) => {
+        const done = subscribeByServer(commands, connection, order, resolved.options);
+        connection.keepHere(done.catch(() => undefined));
+        return done;
+      },
+      forward: this.#forward(ControlKinds.subscribe, order),
     });
   }
 
@@ -64,12 +70,14 @@ export class Control {
       connections: connectionsOf(commands.hub, order.target),
       perSecond: order.perSecond,
       act: (connection) => unsubscribe(commands, connection, order),
+      forward: this.#forward(ControlKinds.unsubscribe, order),
     });
   }
 
   #disconnect(payload: unknown): void {
     const { commands, orders } = this.#deps;
-    const { target, whitelist, code, reason, perSecond } = disconnectControl.parse(payload);
+    const order = disconnectControl.parse(payload);
+    const { target, whitelist, code, reason, perSecond } = order;
     const cause = causeOfCode(code, reason);
     const spared = new Set(whitelist);
     orders.run({
@@ -81,7 +89,16 @@ export class Control {
           connection.close(cause);
         }
       },
+      forward: this.#forward(ControlKinds.disconnect, order),
     });
+  }
+
+  /** The same order for one connection that lives on at another node. */
+  #forward(kind: string, order: { readonly target: ControlTarget; readonly perSecond: number }) {
+    return async ({ session: { client } }: Connection, node: string): Promise<void> => {
+      const target = { ...order.target, client };
+      await this.#deps.bus.send(node, kind, { ...order, target, perSecond: 0 });
+    };
   }
 
   #refresh(payload: unknown): void {
@@ -91,6 +108,7 @@ export class Control {
       connections: connectionsOf(commands.hub, order.target),
       perSecond: order.perSecond,
       act: (connection) => refresh(commands, connection, order),
+      forward: this.#forward(ControlKinds.refresh, order),
     });
   }
 }

@@ -25,7 +25,7 @@ export function onConnectionExpired(connection: Connection, deps: CommandDeps): 
   // The wall clock may have been set back meanwhile.
   if (dueMs > deps.wheel.nowMs) connection.dispatch({ type: 'expiry', atMs: dueMs });
   else if (connection.session.clientSideRefresh) connection.close(CloseCauses.expired);
-  else void prolong(connection, deps);
+  else connection.keepHere(prolong(connection, deps));
 }
 
 async function prolong(connection: Connection, deps: CommandDeps): Promise<void> {
@@ -66,7 +66,7 @@ export function onSubscriptionDeadline(connection: Connection, deps: CommandDeps
     if (!subscription.state.clientSideRefresh && ask !== undefined) {
       // Out of the way of the next deadline until the answer is there.
       subscription.state.expireAtWallMs = nowMs + RETRY_MS;
-      void prolongSubscription(subscription, deps, ask);
+      connection.keepHere(prolongSubscription(subscription, deps, ask));
     } else expireSubscription(subscription, deps);
   }
   scheduleSubscriptionExpiry(connection, deps);

@@ -57,7 +57,7 @@ export function releaseSlot(userSubscriptions: UserSlots | undefined, subscripti
   if (user !== '' && !state.serverSide) userSubscriptions?.release(user, slotKey(client, state.channel));
 }
 
-function slotKey(client: string, channel: string): string {
+export function slotKey(client: string, channel: string): string {
   return `${client} ${channel}`;
 }
 

@@ -55,6 +55,16 @@ export class UserSlots {
     return false;
   }
 
+  /** What another worker holds for a connection that has come from there is held by this one from now on. */
+  takeOver(user: string, key: string): Promise<void> {
+    return this.#deps.presence.add(this.#prefix + user, { user: '', client: key });
+  }
+
+  /** Another worker holds it from now on. */
+  handOver(user: string, key: string): void {
+    this.#deps.presence.handOver(this.#prefix + user, key);
+  }
+
   /** Harmless when nothing is held. */
   release(user: string, key: string): void {
     this.#deps.presence.remove(this.#prefix + user, key).catch(this.#deps.onReleaseFailure);

@@ -6,7 +6,7 @@ import { app } from './sections/app.ts';
 import { channel } from './sections/channel.ts';
 import { client } from './sections/client.ts';
 import { health, httpApi, httpServer, prometheus } from './sections/http.ts';
-import { control, engine, log, outbox, shutdown, workers } from './sections/process.ts';
+import { control, engine, handoff, log, outbox, shutdown, workers } from './sections/process.ts';
 import { proxies, rpc } from './sections/proxy.ts';
 import { webhooks } from './sections/webhooks.ts';
 import {
@@ -41,6 +41,7 @@ const shape = z.strictObject({
   prometheus,
   health,
   control,
+  handoff,
   shutdown,
   log,
 });

@@ -82,6 +82,28 @@ export function openedState(staleAtMs: number): ConnectionState {
   };
 }
 
+/** Deadlines as spans from this moment of the clock they are on, for another process. */
+export function relativeTo(state: ConnectionState, nowMs: number): ConnectionState {
+  return shifted(state, -nowMs);
+}
+
+/** Spans as deadlines from this moment on. */
+export function absoluteFrom(state: ConnectionState, nowMs: number): ConnectionState {
+  return shifted(state, nowMs);
+}
+
+function shifted(state: ConnectionState, byMs: number): ConnectionState {
+  return {
+    ...state,
+    staleAtMs: state.staleAtMs + byMs,
+    pingAtMs: state.pingAtMs + byMs,
+    pongByMs: state.pongByMs + byMs,
+    expireAtMs: state.expireAtMs + byMs,
+    subscriptionAtMs: state.subscriptionAtMs + byMs,
+    readAtMs: state.readAtMs + byMs,
+  };
+}
+
 export function nextDeadlineMs(state: ConnectionState): number {
   const { staleAtMs, pingAtMs, pongByMs, expireAtMs, subscriptionAtMs, readAtMs } = state;
   return Math.min(staleAtMs, pingAtMs, pongByMs, expireAtMs, subscriptionAtMs, readAtMs);

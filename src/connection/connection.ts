@@ -10,14 +10,17 @@ import type { Clock } from '../util/clock.ts';
 import type { DeadlineWheel, Timed } from '../util/deadline-wheel.ts';
 import { type BucketRate, charge, fullBucket } from '../util/token-bucket.ts';
 import {
+  absoluteFrom,
   type ConnectionEffect,
   type ConnectionEvent,
   type ConnectionState,
   type HeartbeatTiming,
   nextDeadlineMs,
   openedState,
+  relativeTo,
   transition,
 } from './connection-state.ts';
+import { Moving } from './moving.ts';
 import type { Flushable, Flusher } from './flusher.ts';
 import { type FrameClass, Outbox, type OutboxCounters, type OutboxLimits } from './outbox.ts';
 import { PingAnswers } from './ping-answers.ts';
@@ -54,6 +57,8 @@ export interface ConnectionShared {
 /** Commands that may wait before the peer is read no further; the few of a usual first frame are no reason to. */
 const MAX_WAITING_COMMANDS = 32;
 const MAX_WAITING_BYTES = 16_384;
+/** Between two workers; deadlines stand still beyond it. */
+const MAX_WAY_MS = 1000;
 
 export class Connection implements Timed, Flushable {
   deadlineMs = Infinity;
@@ -75,12 +80,23 @@ export class Connection implements Timed, Flushable {
   #dirty = false;
   #drainsAtSkippedPing = -1;
   #pingAnswers: PingAnswers | undefined;
+  #moving: Moving | undefined;
 
-  constructor(transport: Transport, session: Session, shared: ConnectionShared) {
+  /** With a snapshot it begins held and frozen, until `thaw` and `letGo`. */
+  constructor(transport: Transport, session: Session, shared: ConnectionShared, from?: SessionSnapshot) {
     this.transport = transport;
     this.session = session;
     this.#shared = shared;
     this.#outbox = new Outbox(shared.outboxLimits, shared.outboxCounters);
+    if (from !== undefined) {
+      this.#moving = Moving.arriving();
+      this.#readingPaused = true;
+      if (from.inbox.length > 0) this.#inbox = [...from.inbox];
+      // A way that took long was our own fault, as a stall is.
+      const tookMs = Math.min(shared.clock.monotonicMs() - from.takenAtMs, MAX_WAY_MS);
+      this.#state = absoluteFrom(from.lifecycle, shared.wheel.nowMs - tookMs);
+      return;
+    }
     this.#state = openedState(shared.wheel.nowMs + shared.staleCloseDelayMs);
     shared.wheel.schedule(this, nextDeadlineMs(this.#state));
   }
@@ -107,9 +123,84 @@ export class Connection implements Timed, Flushable {
     return this.#outbox.queuedBytes + this.transport.pendingBytes;
   }
 
-  /** A handler still owes a reply. */
+  /** A handler still owes a reply, or something else is at work for it. */
   get isBusy(): boolean {
-    return this.#running > 0;
+    return this.#running > 0 || (this.#moving?.owed ?? 0) > 0;
+  }
+
+  get isFrozen(): boolean {
+    return this.#moving?.isFrozen === true;
+  }
+
+  /** Node that it lives on at; empty when nobody knows. */
+  get movedTo(): string | undefined {
+    return this.#moving?.movedTo;
+  }
+
+  /** Everything it had to say is with the transport. */
+  get hasWritten(): boolean {
+    return this.#outbox.isEmpty && this.#replies === undefined;
+  }
+
+  /** Work that is not a command, and would be lost if the connection were moved meanwhile. Must not reject. */
+  keepHere(work: Promise<unknown>): void {
+    const moving = (this.#moving ??= new Moving());
+    moving.owed += 1;
+    void work.finally(() => {
+      moving.owed -= 1;
+      this.#tellIdle();
+    });
+  }
+
+  /** Begins no further commands and reads nothing; resolves when none is under way, or when it has ended. */
+  hold(): Promise<void> {
+    const moving = (this.#moving ??= new Moving());
+    moving.isHeld = true;
+    if (!this.isClosed) this.#throttleReading();
+    return new Promise((resolve) => {
+      moving.whenIdle(resolve);
+      this.#tellIdle();
+    });
+  }
+
+  letGo(): void {
+    this.#moving?.letGo();
+    if (!this.isClosed) this.#pump();
+  }
+
+  /** From here on it is silent, and deaf: what happens to it is made good by `thaw`. */
+  freeze(): SessionSnapshot {
+    (this.#moving ??= new Moving()).isFrozen = true;
+    this.#shared.wheel.schedule(this, Infinity);
+    return this.snapshot();
+  }
+
+  /** It is here again, or has arrived: goes on where it stopped. */
+  thaw(): void {
+    const moving = this.#moving;
+    if (moving?.isFrozen !== true) return;
+    moving.isFrozen = false;
+    this.#shared.wheel.schedule(this, nextDeadlineMs(this.#state));
+    for (const event of moving.takePostponed()) this.dispatch(event);
+    moving.tellSettled();
+    this.flush();
+  }
+
+  /** It lives on elsewhere: gives up its place here without a word to anybody. */
+  forsake(movedTo: string): void {
+    const moving = (this.#moving ??= new Moving());
+    moving.movedTo = movedTo;
+    moving.isFrozen = false;
+    this.#state = { ...this.#state, phase: 'closed' };
+    this.#shared.wheel.schedule(this, Infinity);
+    this.#discard();
+    this.transport.destroy();
+    moving.tellSettled();
+  }
+
+  /** To be told where a frozen connection goes on: at another node or, undefined, here. */
+  onSettled(listener: (movedTo: string | undefined) => void): void {
+    (this.#moving ??= new Moving()).whenSettled(listener);
   }
 
   snapshot(): SessionSnapshot {
@@ -118,12 +209,18 @@ export class Connection implements Timed, Flushable {
       transport: this.transport.kind,
       formatIndex: this.transport.format.index,
       session: this.session,
-      lifecycle: this.#state,
+      lifecycle: relativeTo(this.#state, this.#shared.wheel.nowMs),
+      takenAtMs: this.#shared.clock.monotonicMs(),
+      inbox: this.#inbox ?? [],
       subscriptions: [...this.subscriptions.values()].map((subscription) => subscription.state),
     };
   }
 
   dispatch(event: ConnectionEvent): boolean {
+    if (this.#moving?.isFrozen === true) {
+      this.#moving.postpone(event);
+      return false;
+    }
     const [next, effects] = transition(this.#state, event, this.#shared.timing);
     if (next !== this.#state) {
       this.#state = next;
@@ -223,7 +320,7 @@ export class Connection implements Timed, Flushable {
 
   flush(): void {
     this.#dirty = false;
-    if (!this.isClosed) this.#outbox.flush(this.transport);
+    if (!this.isClosed && !this.isFrozen) this.#outbox.flush(this.transport);
   }
 
   close(cause: CloseCause): void {
@@ -293,11 +390,20 @@ export class Connection implements Timed, Flushable {
   }
 
   #release(cause: CloseCause): void {
+    this.#discard();
+    this.#tellIdle();
+    this.#shared.owner.onClosed(this, cause);
+  }
+
+  #discard(): void {
     this.#outbox.clear();
     this.#replies = undefined;
     this.#inbox = undefined;
     this.#waitingBytes = 0;
-    this.#shared.owner.onClosed(this, cause);
+  }
+
+  #tellIdle(): void {
+    if (this.isClosed || !this.isBusy) this.#moving?.tellIdle();
   }
 
   /** Starts queued commands, one after the other (or up to `concurrency` at once), in order. */
@@ -323,6 +429,7 @@ export class Connection implements Timed, Flushable {
 
   /** Whatever the concurrency, nothing overtakes connect: SDKs send subscribes in the same frame (§5.1). */
   #mayStart(next: Command): boolean {
+    if (this.#moving?.isHeld === true) return false;
     if (this.#running === 0) return true;
     return (
       this.#running < this.#shared.concurrency &&
@@ -340,6 +447,7 @@ export class Connection implements Timed, Flushable {
     void done.finally(() => {
       this.#running -= 1;
       if (!this.isClosed) this.#pump();
+      this.#tellIdle();
     });
   }
 
@@ -355,7 +463,8 @@ export class Connection implements Timed, Flushable {
     const waiting = this.#inbox?.length ?? 0;
     const isFarBehind = waiting > MAX_WAITING_COMMANDS || this.#waitingBytes > MAX_WAITING_BYTES;
     const isBehind = waiting > 0 && (this.#readingPaused || isFarBehind);
-    const pause = isBehind || this.#state.readAtMs !== Infinity;
+    const isHeld = this.#moving?.isHeld === true;
+    const pause = isBehind || isHeld || this.#state.readAtMs !== Infinity;
     if (pause === this.#readingPaused) return;
     this.#readingPaused = pause;
     this.dispatch({ type: 'paused', isPaused: pause, nowMs: this.#shared.wheel.nowMs });

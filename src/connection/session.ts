@@ -1,12 +1,12 @@
 // The part of a connection that is plain data: it can be written down here and taken up by another worker.
-import type { CommandKind } from '../protocol/commands.ts';
+import type { Command, CommandKind } from '../protocol/commands.ts';
 import type { BucketState } from '../util/token-bucket.ts';
 import type { ConnectionState } from './connection-state.ts';
 import type { SubscriptionState } from './subscription.ts';
 import type { TransportKind } from './transport.ts';
 
 /** Raised whenever the shape below changes: a worker refuses what it does not know. */
-export const SESSION_SCHEMA = 3;
+export const SESSION_SCHEMA = 4;
 
 /** Who is at the other end and how it came; written once at connect, but for what a refresh may change. */
 export interface Session {
@@ -79,6 +79,11 @@ export interface SessionSnapshot {
   readonly transport: TransportKind;
   readonly formatIndex: number;
   readonly session: Session;
+  /** Its times count from `takenAtMs`. */
   readonly lifecycle: ConnectionState;
+  /** On the monotonic clock of the host. */
+  readonly takenAtMs: number;
+  /** Commands that were read and not begun. */
+  readonly inbox: readonly Command[];
   readonly subscriptions: readonly SubscriptionState[];
 }

@@ -33,6 +33,11 @@ export interface SubscriptionState {
   epoch: string;
 }
 
+/** Of a channel's events. */
+export interface Seen {
+  has(event: unknown): boolean;
+}
+
 export class Subscription {
   readonly connection: Connection;
   readonly state: SubscriptionState;
@@ -40,6 +45,10 @@ export class Subscription {
   since: number;
   /** False until the subscribe reply is on its way; what arrives meanwhile waits with the hub. */
   live = false;
+  /** Taken out of its channel while its connection is on the way to another worker. */
+  suspended = false;
+  /** What it had from the worker that had it before, as long as some of it may still come here, too. */
+  seen: Seen | undefined;
   /** `state.filter` compiled. */
   readonly matches: TagsPredicate | undefined;
 

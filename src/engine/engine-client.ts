@@ -11,5 +11,10 @@ export interface EngineClient {
   connect(): Promise<void>;
   /** A message to the engine and back: resolves with the time it took, rejects with UnavailableError within a second. */
   ping(): Promise<number>;
+  /**
+   * Resolves when what the engine had for this process until now has reached the listener, and what this process had sent
+   * has reached the engine. A server that does not answer is not waited for beyond a second.
+   */
+  settle(): Promise<void>;
   close(): Promise<void>;
 }

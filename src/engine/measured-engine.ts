@@ -28,6 +28,7 @@ export function measuredEngine(client: EngineClient, deps: MeterDeps): EngineCli
     nodes: measuredNodes(client.nodes, deps),
     connect: () => client.connect(),
     ping: () => client.ping(),
+    settle: () => client.settle(),
     close: () => client.close(),
   };
 }
@@ -55,6 +56,7 @@ function measuredPresence(presence: PresenceStore, deps: MeterDeps): PresenceSto
   return {
     add: (channel, info) => add(presence.add(channel, info)),
     remove: (channel, client) => remove(presence.remove(channel, client)),
+    handOver: (channel, client) => presence.handOver(channel, client),
     get: (channel) => get(presence.get(channel)),
     stats: (channel) => stats(presence.stats(channel)),
   };

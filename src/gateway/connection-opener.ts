@@ -1,6 +1,6 @@
 // The last step of every way in: a transport becomes a connection of this worker.
 import { Connection, type ConnectionShared } from '../connection/connection.ts';
-import type { Session } from '../connection/session.ts';
+import type { Session, SessionSnapshot } from '../connection/session.ts';
 import type { Transport } from '../connection/transport.ts';
 import type { HotCounters } from '../observe/hot-counters.ts';
 
@@ -26,10 +26,20 @@ export class ConnectionOpener {
 
   open(transport: Transport, session: Session): Connection {
     const { format, kind } = transport;
-    const shared = format.unidirectional ? this.#unidirectional : this.#bidirectional;
-    const connection = new Connection(transport, session, shared);
+    const connection = new Connection(transport, session, this.#sharedFor(transport));
     this.counters.opened.cell(kind, format.encoding).value += 1;
     this.#onOpened(connection);
     return connection;
+  }
+
+  /** One that another worker had; held and frozen until it is told to go on. */
+  adopt(transport: Transport, snapshot: SessionSnapshot): Connection {
+    const connection = new Connection(transport, snapshot.session, this.#sharedFor(transport), snapshot);
+    this.#onOpened(connection);
+    return connection;
+  }
+
+  #sharedFor({ format }: Transport): ConnectionShared {
+    return format.unidirectional ? this.#unidirectional : this.#bidirectional;
   }
 }

@@ -47,6 +47,11 @@ export class OpenConnections implements ConnectionOwner {
     if (count === 0) this.#binding.bindSid(sid);
   }
 
+  /** It lives on elsewhere. */
+  forsake(connection: Connection): void {
+    if (this.#open.delete(connection)) this.#release(connection.session.sid);
+  }
+
   onCommand(connection: Connection, command: Command): void | Promise<void> {
     return this.#next.onCommand(connection, command);
   }

@@ -4,6 +4,7 @@ import { type CloseCause, CloseCauses } from '../protocol/close-causes.ts';
 import { frameMessage } from '../protocol/message-framing.ts';
 import type { Codec } from '../protocol/replies.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
+import type { FrameTracker } from './frame-tracker.ts';
 import { type GatewaySocket, WebSocketTransport } from './websocket-transport.ts';
 
 export interface UniWebSocketOptions {
@@ -25,10 +26,11 @@ export class UniWebSocketTransport extends WebSocketTransport {
     ws: GatewaySocket,
     socket: Duplex,
     format: WireFormat,
+    tracker: FrameTracker,
     codec: Codec,
     options: UniWebSocketOptions,
   ) {
-    super(ws, socket, format);
+    super(ws, socket, format, tracker);
     this.#ws = ws;
     this.#socket = socket;
     this.#codec = codec;

@@ -1,16 +1,24 @@
 // From an HTTP upgrade request to a connection: admission first, then the handshake, then the protocol.
 import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { OriginPolicy } from '../auth/origins.ts';
 import { jsonCodec } from '../protocol/json-codec.ts';
 import { connectFrame } from '../protocol/unidirectional.ts';
-import { deflated, type DeflateSettings, type WireFormat, WireFormats } from '../protocol/wire-format.ts';
+import { deflated, type DeflateSettings, type Encoding, WireFormats } from '../protocol/wire-format.ts';
+import type { Connection } from '../connection/connection.ts';
 import type { Admission } from './admission.ts';
 import { parseTarget, type SessionReader } from './client-request.ts';
 import type { ConnectionOpener } from './connection-opener.ts';
+import { type FrameTracker, track } from './frame-tracker.ts';
 import { type UniWebSocketOptions, UniWebSocketTransport } from './uni-websocket-transport.ts';
 import { PROTOBUF_PROTOCOL, WebSocketHandshake } from './websocket-handshake.ts';
-import { type GatewaySocket, NativePingTransport, WebSocketTransport } from './websocket-transport.ts';
+import {
+  type Agreed,
+  type GatewaySocket,
+  NativePingTransport,
+  WebSocketTransport,
+} from './websocket-transport.ts';
 
 export interface UpgradeDeps {
   readonly opener: ConnectionOpener;
@@ -44,11 +52,40 @@ export interface UpgradeOptions {
   readonly closeTimeoutMs: number;
 }
 
+/** All that a WebSocket which was opened elsewhere needs to be told of itself. */
+export interface WebSocketFacts extends Agreed {
+  readonly kind: 'websocket' | 'uni_websocket';
+  readonly encoding: Encoding;
+  /** Pings are frames. */
+  readonly hasNativePing: boolean;
+}
+
+export function factsOf(transport: WebSocketTransport): WebSocketFacts {
+  const { format, agreed } = transport;
+  return {
+    kind: transport instanceof UniWebSocketTransport ? 'uni_websocket' : 'websocket',
+    encoding: format.encoding,
+    hasNativePing: transport instanceof NativePingTransport,
+    ...agreed,
+  };
+}
+
+/** A WebSocket after its handshake. */
+interface Opened {
+  readonly ws: GatewaySocket;
+  readonly socket: Duplex;
+  readonly tracker: FrameTracker;
+}
+
 interface Endpoint {
+  readonly kind: WebSocketFacts['kind'];
   readonly handshake: WebSocketHandshake;
+  readonly transport: (
+    opened: Opened,
+    facts: Pick<WebSocketFacts, 'encoding' | 'hasNativePing' | 'compresses'>,
+  ) => WebSocketTransport;
   readonly open: (
-    ws: GatewaySocket,
-    socket: Duplex,
+    opened: Opened,
     request: IncomingMessage,
     query: URLSearchParams,
     compresses: boolean,
@@ -78,11 +115,35 @@ export class UpgradeHandler {
     if (!this.#deps.origins.allows(request.headers.origin)) return this.#refuse(socket, 403, 'origin');
     const refusal = this.#deps.admission.refusal();
     if (refusal !== undefined) return this.#refuse(socket, 503, refusal);
+    const tracker = track(socket);
     endpoint.handshake.run(request, socket, head, (ws, compresses) => {
       socket.off('error', onSocketError);
-      endpoint.open(ws, socket, request, query, compresses);
+      endpoint.open({ ws, socket, tracker }, request, query, compresses);
     });
   };
+
+  /**
+   * A WebSocket that another process has opened and let go; nothing is read or written before its connection resumes
+   * reading. `attach` leads its frames there. Undefined when such connections are not served here.
+   */
+  adopt(
+    socket: Socket,
+    tail: Buffer,
+    facts: WebSocketFacts,
+  ): { readonly transport: WebSocketTransport; attach(connection: Connection): void } | undefined {
+    const endpoint = [...this.#endpoints.values()].find(({ kind }) => kind === facts.kind);
+    if (endpoint === undefined) return undefined;
+    socket.on('error', onSocketError);
+    const tracker = track(socket);
+    const ws = endpoint.handshake.adopt(socket, tail, facts);
+    socket.off('error', onSocketError);
+    if (ws === undefined) return undefined;
+    const transport = endpoint.transport({ ws, socket, tracker }, facts);
+    return {
+      transport,
+      attach: (connection) => transport.attach(connection, this.#deps.opener.counters),
+    };
+  }
 
   #serveBidirectional({ bidirectional, closeTimeoutMs }: UpgradeOptions): void {
     if (bidirectional === undefined) return;
@@ -92,22 +153,30 @@ export class UpgradeHandler {
       json: deflated(WireFormats.websocketJson, compression),
       protobuf: deflated(WireFormats.websocketProtobuf, compression),
     };
-    this.#endpoints.set(path, {
+    const endpoint: Endpoint = {
+      kind: 'websocket',
       handshake: new WebSocketHandshake({
         maxMessageBytes,
         closeTimeoutMs,
         maxDecompressedBytes: compression?.maxMessageBytes,
       }),
-      open: (ws, socket, request, query, compresses) => {
-        const plain = formatOf(ws.protocol, query);
-        const format = compresses && compressed !== undefined ? compressed[plain.encoding] : plain;
-        const isNative = query.get('cf_ws_frame_ping_pong') === 'true';
-        const Transport = isNative ? NativePingTransport : WebSocketTransport;
-        const transport = new Transport(ws, socket, format);
+      transport: ({ ws, socket, tracker }, { encoding, hasNativePing, compresses }) => {
+        const plain = encoding === 'json' ? WireFormats.websocketJson : WireFormats.websocketProtobuf;
+        const format = compresses && compressed !== undefined ? compressed[encoding] : plain;
+        const Transport = hasNativePing ? NativePingTransport : WebSocketTransport;
+        return new Transport(ws, socket, format, tracker);
+      },
+      open: (opened, request, query, compresses) => {
+        const transport = endpoint.transport(opened, {
+          encoding: encodingOf(opened.ws.protocol, query),
+          hasNativePing: query.get('cf_ws_frame_ping_pong') === 'true',
+          compresses,
+        });
         const connection = opener.open(transport, sessions.read(request, query, false));
         transport.attach(connection, opener.counters);
       },
-    });
+    };
+    this.#endpoints.set(path, endpoint);
   }
 
   #serveUnidirectional({ unidirectional, closeTimeoutMs }: UpgradeOptions): void {
@@ -116,16 +185,21 @@ export class UpgradeHandler {
     const { opener, sessions } = this.#deps;
     const format = joinsPushes ? WireFormats.uniWebsocketJoined : WireFormats.uniWebsocket;
     const options = { ...unidirectional, closeTimeoutMs };
-    this.#endpoints.set(path, {
+    const endpoint: Endpoint = {
+      kind: 'uni_websocket',
       handshake: new WebSocketHandshake({ maxMessageBytes, closeTimeoutMs, maxDecompressedBytes: undefined }),
-      open: (ws, socket, request, query) => {
-        const transport = new UniWebSocketTransport(ws, socket, format, jsonCodec, options);
+      transport: ({ ws, socket, tracker }) =>
+        new UniWebSocketTransport(ws, socket, format, tracker, jsonCodec, options),
+      open: (opened, request, query, compresses) => {
+        const facts = { encoding: format.encoding, hasNativePing: false, compresses };
+        const transport = endpoint.transport(opened, facts);
         const connection = opener.open(transport, sessions.read(request, query, true));
         transport.attach(connection, opener.counters);
         const payload = query.get('cf_connect');
         if (payload !== null) connection.onFrame(connectFrame(Buffer.from(payload)));
       },
-    });
+    };
+    this.#endpoints.set(path, endpoint);
   }
 
   #refuse(socket: Duplex, status: 403 | 503, reason: string): void {
@@ -154,9 +228,9 @@ function onSocketError(this: Duplex): void {
   this.destroy();
 }
 
-function formatOf(protocol: string, query: URLSearchParams): WireFormat {
+function encodingOf(protocol: string, query: URLSearchParams): Encoding {
   const wantsProtobuf =
     protocol === PROTOBUF_PROTOCOL ||
     (protocol === '' && (query.get('format') === 'protobuf' || query.get('cf_protocol') === 'protobuf'));
-  return wantsProtobuf ? WireFormats.websocketProtobuf : WireFormats.websocketJson;
+  return wantsProtobuf ? 'protobuf' : 'json';
 }

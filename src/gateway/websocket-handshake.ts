@@ -1,9 +1,10 @@
 // The WebSocket handshake of one endpoint: subprotocol, limits, and permessage-deflate for those who offer it in a form
 // that lets one compressed message serve everybody.
-import type { IncomingMessage } from 'node:http';
+import { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
-import { GatewaySocket } from './websocket-transport.ts';
+import { type Agreed, GatewaySocket } from './websocket-transport.ts';
 
 export interface HandshakeOptions {
   readonly maxMessageBytes: number;
@@ -17,10 +18,12 @@ export const PROTOBUF_PROTOCOL = 'centrifuge-protobuf';
 const JSON_PROTOCOL = 'centrifuge-json';
 
 export class WebSocketHandshake {
+  readonly #options: HandshakeOptions;
   readonly #plain: WebSocketServer;
-  readonly #compressing: WebSocketServer | undefined;
+  #compressing: WebSocketServer | undefined;
 
   constructor(options: HandshakeOptions) {
+    this.#options = options;
     this.#plain = createServer(options.maxMessageBytes, options.closeTimeoutMs, false);
     const { maxDecompressedBytes } = options;
     if (maxDecompressedBytes !== undefined) {
@@ -35,18 +38,54 @@ export class WebSocketHandshake {
     onOpen: (ws: GatewaySocket, compresses: boolean) => void,
   ): void {
     let server = this.#plain;
-    if (this.#compressing !== undefined) {
+    if (this.#options.maxDecompressedBytes !== undefined) {
       const offers = usableOffers(request.headers['sec-websocket-extensions']);
       if (offers !== '') {
         request.headers['sec-websocket-extensions'] = offers;
-        server = this.#compressing;
+        server = this.#compressing ?? server;
       }
     }
     server.handleUpgrade(request, socket, head, (ws) => {
       if (ws instanceof GatewaySocket) onOpen(ws, server === this.#compressing);
     });
   }
+
+  /**
+   * A connection whose handshake was done elsewhere; `tail` is read before anything else. The same handshake is done
+   * again with the peer's side of it made up and ours kept from the peer. Undefined when ws does not want it.
+   */
+  adopt(socket: Socket, tail: Buffer, { subprotocol, compresses }: Agreed): GatewaySocket | undefined {
+    const { maxMessageBytes, closeTimeoutMs } = this.#options;
+    // Also where compression is off by now: this client will go on to compress.
+    if (compresses) this.#compressing ??= createServer(maxMessageBytes, closeTimeoutMs, true);
+    const server = compresses ? this.#compressing : this.#plain;
+    const request = new IncomingMessage(socket);
+    request.method = 'GET';
+    request.headers = {
+      connection: 'Upgrade',
+      upgrade: 'websocket',
+      'sec-websocket-version': '13',
+      'sec-websocket-key': REPLAYED_KEY,
+      ...(subprotocol !== '' && { 'sec-websocket-protocol': subprotocol }),
+      ...(compresses && { 'sec-websocket-extensions': OUR_EXTENSION }),
+    };
+    let adopted: GatewaySocket | undefined;
+    // An own property before the method of the class, for as long as ws writes its answer.
+    Object.defineProperty(socket, 'write', { configurable: true, value: () => true });
+    try {
+      server?.handleUpgrade(request, socket, tail, (ws) => {
+        if (ws instanceof GatewaySocket) adopted = ws;
+      });
+    } finally {
+      Reflect.deleteProperty(socket, 'write');
+    }
+    adopted?.pause();
+    return adopted;
+  }
 }
+
+/** Any will do: what it leads to is written nowhere. */
+const REPLAYED_KEY = 'AAAAAAAAAAAAAAAAAAAAAA==';
 
 function createServer(maxPayload: number, closeTimeout: number, compresses: boolean): WebSocketServer {
   // A variable, as the published types do not know `closeTimeout` yet.
@@ -64,6 +103,8 @@ function createServer(maxPayload: number, closeTimeout: number, compresses: bool
   };
   return new WebSocketServer(options);
 }
+
+const OUR_EXTENSION = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover';
 
 /** Offers of a smaller window are left out: messages for everybody are compressed with the largest one. */
 function usableOffers(header: string | undefined): string {

@@ -1,5 +1,7 @@
 // A WebSocket as a connection's transport. Frames come encoded and are written to the socket past ws's sender, so that one
 // buffer serves all subscribers; ws keeps the reading side, control frames and the closing handshake.
+import { Socket } from 'node:net';
+import type { SendHandle } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { Connection } from '../connection/connection.ts';
@@ -7,11 +9,15 @@ import type { Transport, TransportKind } from '../connection/transport.ts';
 import { type CloseCause, CloseCauses } from '../protocol/close-causes.ts';
 import { connectFrame } from '../protocol/unidirectional.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
+import { type ConnectionHandle, freeze, hasEnded, thaw } from '../util/native-handle.ts';
+import type { FrameTracker } from './frame-tracker.ts';
 
 /** The class that the WebSocket server makes: it leads its listeners, which are shared, to their connection. */
 export class GatewaySocket extends WebSocket {
   connection: Connection | undefined;
   inbound: InboundCounters | undefined;
+  /** Messages of the peer that ws has given out. */
+  delivered = 0;
 }
 
 export interface InboundCounters {
@@ -19,16 +25,72 @@ export interface InboundCounters {
   bytesIn: number;
 }
 
+/** What a client and the gateway agreed on in the handshake. */
+export interface Agreed {
+  /** Empty for none. */
+  readonly subprotocol: string;
+  readonly compresses: boolean;
+}
+
+/** A WebSocket as another process can take it up. */
+export interface FrozenWebSocket {
+  readonly handle: ConnectionHandle & SendHandle;
+  /** What the peer has sent of a message that is not whole. */
+  readonly tail: Buffer;
+}
+
+/** unsent: the peer has not taken everything · busy: a message is being decompressed · closing: it ends here. */
+export type Unmovable = 'unsent' | 'busy' | 'closing';
+
 export class WebSocketTransport implements Transport {
   readonly kind: TransportKind = 'websocket';
   readonly format: WireFormat;
   readonly #ws: GatewaySocket;
   readonly #socket: Duplex;
+  readonly #tracker: FrameTracker;
 
-  constructor(ws: GatewaySocket, socket: Duplex, format: WireFormat) {
+  constructor(ws: GatewaySocket, socket: Duplex, format: WireFormat, tracker: FrameTracker) {
     this.#ws = ws;
     this.#socket = socket;
+    this.#tracker = tracker;
     this.format = format;
+  }
+
+  /** What was agreed on when it was opened. */
+  get agreed(): Agreed {
+    const { protocol: subprotocol, extensions } = this.#ws;
+    return { subprotocol, compresses: extensions.includes('permessage-deflate') };
+  }
+
+  /**
+   * Takes in what has come, and from then on reads and writes nothing, until `thaw` or `destroy`. Called while reading is
+   * paused; when it cannot be done now, everything is as before.
+   */
+  freeze(): FrozenWebSocket | Unmovable {
+    const socket = this.#socket;
+    if (!(socket instanceof Socket)) return 'closing';
+    const before = this.#obstacle(socket);
+    if (before !== undefined) return before;
+    this.#ws.pause();
+    const handle = freeze(socket);
+    if (handle === undefined) return 'closing';
+    // Into ws and the connection.
+    while (socket.read() !== null);
+    const obstacle = this.#obstacle(socket);
+    if (obstacle === undefined) return { handle, tail: this.#tracker.tail() };
+    thaw(socket);
+    return obstacle;
+  }
+
+  /** It was not taken: reading may be resumed. */
+  thaw(): void {
+    if (this.#socket instanceof Socket) thaw(this.#socket);
+  }
+
+  #obstacle(socket: Socket): Unmovable | undefined {
+    if (this.#ws.readyState !== WebSocket.OPEN || socket.destroyed || hasEnded(socket)) return 'closing';
+    if (this.#ws.bufferedAmount > 0 || socket.writableLength > 0) return 'unsent';
+    return this.#tracker.messages === this.#ws.delivered ? undefined : 'busy';
   }
 
   get pendingBytes(): number {
@@ -81,8 +143,8 @@ export class WebSocketTransport implements Transport {
 export class NativePingTransport extends WebSocketTransport {
   readonly #ws: GatewaySocket;
 
-  constructor(ws: GatewaySocket, socket: Duplex, format: WireFormat) {
-    super(ws, socket, format);
+  constructor(ws: GatewaySocket, socket: Duplex, format: WireFormat, tracker: FrameTracker) {
+    super(ws, socket, format, tracker);
     this.#ws = ws;
   }
 
@@ -97,7 +159,9 @@ export class NativePingTransport extends WebSocketTransport {
 }
 
 function onMessage(this: WebSocket, data: unknown): void {
-  if (!(this instanceof GatewaySocket) || this.connection === undefined || !Buffer.isBuffer(data)) return;
+  if (!(this instanceof GatewaySocket)) return;
+  this.delivered += 1;
+  if (this.connection === undefined || !Buffer.isBuffer(data)) return;
   if (this.inbound !== undefined) {
     this.inbound.messagesIn += 1;
     this.inbound.bytesIn += data.length;

@@ -29,6 +29,10 @@ export class Batch {
     this.range = rangeOf(items);
   }
 
+  get lastSequence(): number {
+    return this.#firstSequence + this.items.length - 1;
+  }
+
   /** When the engine took the first publication; 0 when unknown or of no interest (joins, leaves). */
   get publishedAtWallMs(): number {
     const event = this.items[0]?.event;
@@ -46,7 +50,8 @@ export class Batch {
   /** In which form the subscriber may get the frame of the whole batch as it is; undefined: item by item. */
   formFor(subscription: Subscription): ItemForm | undefined {
     const { state } = subscription;
-    if (subscription.since >= this.#firstSequence || subscription.matches !== undefined) return undefined;
+    if (subscription.since >= this.#firstSequence) return undefined;
+    if (subscription.matches !== undefined || subscription.seen !== undefined) return undefined;
     if (!this.#isPublications) return state.joinLeavePushes ? 'plain' : undefined;
     const { range } = this;
     if (state.positioned) {

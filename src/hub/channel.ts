@@ -43,6 +43,8 @@ export class HubChannel {
   #joinLogBytes = 0;
   /** The log is complete from the item after this one. */
   #joinLogFrom = 0;
+  /** What the log has lost since then. */
+  #forgotten: Heard | undefined;
   #batch: Batch | undefined;
   #cursor: Iterator<Subscription> | undefined;
 
@@ -89,8 +91,16 @@ export class HubChannel {
     return dropped;
   }
 
+  /** What has not reached every subscriber yet, oldest first. */
+  unserved(): readonly ChannelItem[] {
+    return this.#batch === undefined ? this.#pending : [...this.#batch.items, ...this.#pending];
+  }
+
   beginJoin(): number {
-    if (this.joiners === 0) this.#joinLogFrom = this.#sequence;
+    if (this.joiners === 0) {
+      this.#joinLogFrom = this.#sequence;
+      this.#forgotten = undefined;
+    }
     this.joiners += 1;
     return this.#sequence;
   }
@@ -106,6 +116,15 @@ export class HubChannel {
   itemsSince(since: number): readonly ChannelItem[] | undefined {
     if (since < this.#joinLogFrom) return undefined;
     return this.#joinLog.filter((item) => item.sequence > since);
+  }
+
+  /**
+   * What came here while somebody was joining, and is not among what was heard elsewhere; undefined when some of it is no
+   * longer known.
+   */
+  itemsBeyond(heard: Heard): readonly ChannelItem[] | undefined {
+    if (this.#forgotten !== undefined && !heard.covers(this.#forgotten)) return undefined;
+    return this.#joinLog.filter(({ event }) => !heard.has(event));
   }
 
   /**
@@ -131,7 +150,10 @@ export class HubChannel {
         // An empty pass must not make the caller believe that there is nothing left.
         if (this.#pending.length === 0) return served;
       } else {
-        pass.serve(next.value, this.#batch);
+        const subscription = next.value;
+        pass.serve(subscription, this.#batch);
+        // Whoever leaves in the middle of a pass takes along how far it got.
+        if (subscription.since < this.#batch.lastSequence) subscription.since = this.#batch.lastSequence;
         served += 1;
       }
     }
@@ -146,6 +168,7 @@ export class HubChannel {
       if (oldest === undefined) return;
       this.#joinLogBytes -= oldest.bytes;
       this.#joinLogFrom = oldest.sequence;
+      (this.#forgotten ??= new Heard()).note(oldest.event);
     }
   }
 

@@ -9,6 +9,8 @@ export interface Order {
   readonly perSecond: number;
   /** Not called for connections that have ended by then. */
   readonly act: (connection: Connection) => void | Promise<void>;
+  /** Instead, for a connection that has been moved to another node meanwhile. */
+  readonly forward?: (connection: Connection, node: string) => void | Promise<void>;
 }
 
 export interface OrdersDeps {
@@ -110,7 +112,7 @@ export class Orders {
       // Each order gets on by one at least.
       if (running.next > first && performance.now() >= untilMs) return 'out_of_time';
       const connection = connections[running.next];
-      const isDue = connection !== undefined && !connection.isClosed;
+      const isDue = connection !== undefined && (!connection.isClosed || connection.movedTo !== undefined);
       if (isDue && !running.hurried && running.pace?.take(this.#deps.nowMs()) === false) return 'out_of_pace';
       running.next += 1;
       if (isDue) this.#act(running, connection);
@@ -121,8 +123,16 @@ export class Orders {
   }
 
   #act(running: RunningOrder, connection: Connection): void {
+    if (connection.isFrozen) {
+      // Wherever it goes on, the order finds it there.
+      connection.onSettled(() => this.#act(running, connection));
+      return;
+    }
     try {
-      const done = running.order.act(connection);
+      const { act, forward } = running.order;
+      const { movedTo } = connection;
+      if (movedTo === undefined && connection.isClosed) return;
+      const done = movedTo === undefined ? act(connection) : forward?.(connection, movedTo);
       if (done === undefined) return;
       running.pending += 1;
       void done.catch(this.#deps.onTrouble).finally(() => {

@@ -50,6 +50,14 @@ export class Heard {
     return event.epoch === this.#top.epoch && event.publication.offset <= this.#top.offset;
   }
 
+  /** Everything that the other one has. */
+  covers({ state: { numbers, top } }: Heard): boolean {
+    const hasTop =
+      top === undefined ||
+      (this.#top !== undefined && this.#top.epoch === top.epoch && this.#top.offset >= top.offset);
+    return hasTop && numbers.every(([publisher, number]) => (this.#last(publisher) ?? 0) >= number);
+  }
+
   #note({ publisher, number }: Origin): number {
     const last = this.#last(publisher);
     this.#set(publisher, number);

@@ -14,7 +14,7 @@ import { HubChannel } from './channel.ts';
 import type { ChannelEvent, Codecs } from './channel-item.ts';
 import { FanOut } from './fan-out.ts';
 import { Interests } from './interest.ts';
-import { type ServingDeps, serveBatch } from './serving.ts';
+import { type ServingDeps, serveBatch, serveItem } from './serving.ts';
 
 export interface HubCounters {
   delivered: number;
@@ -137,10 +137,15 @@ export class Hub implements BrokerListener {
 
   /** Gives up everything the connection registered. False when it never had been added. */
   remove(connection: Connection): boolean {
-    const { client, user, secret } = connection.session;
     for (const subscription of connection.subscriptions.values()) {
       this.leave(subscription, UnsubscribeCodes.disconnect);
     }
+    return this.withdraw(connection);
+  }
+
+  /** Takes it out of the registry, its subscriptions apart. False when it was not there. */
+  withdraw(connection: Connection): boolean {
+    const { client, user, secret } = connection.session;
     if (this.#connections.get(client) !== connection) return false;
     this.#connections.delete(client);
     if (secret !== '') this.#bySession.delete(digestOf(secret));
@@ -165,11 +170,34 @@ export class Hub implements BrokerListener {
   /** From here on the subscriber gets what the channel delivers. */
   admit(subscription: Subscription, channel: HubChannel): void {
     subscription.live = true;
+    subscription.suspended = false;
     subscription.since = channel.sequence;
     channel.members.add(subscription);
     if (!subscription.state.positioned) return;
     channel.positionedMembers += 1;
     if (channel.positionedMembers === 1) this.#onWatched(channel, true);
+  }
+
+  /** Brings the subscriber at once what the channel has for it, whatever turn it would have. */
+  catchUp(subscription: Subscription, channel: HubChannel): void {
+    for (const item of channel.unserved()) serveItem(this.serving, subscription, item);
+    if (subscription.live) subscription.since = channel.sequence;
+  }
+
+  /** The subscriber gets nothing more until it is admitted again. */
+  suspend(subscription: Subscription, channel: HubChannel): void {
+    subscription.live = false;
+    subscription.suspended = true;
+    channel.members.delete(subscription);
+    if (subscription.state.positioned) this.#unwatch(channel);
+  }
+
+  /** Its connection goes on elsewhere: it is over here, and nobody hears of it. */
+  forgo(subscription: Subscription): void {
+    const { connection, state } = subscription;
+    if (!connection.subscriptions.delete(state.channel)) return;
+    this.#subscriptions -= 1;
+    if (state.inPresence) this.#deps.presence.handOver(state.channel, state.info.client);
   }
 
   isEnrolled(subscription: Subscription): boolean {
@@ -184,14 +212,15 @@ export class Hub implements BrokerListener {
     connection.subscriptions.delete(state.channel);
     this.#subscriptions -= 1;
     // A joiner that never became live is taken back by the joining itself, which may be waiting for the engine.
-    if (!subscription.live) return;
-    subscription.live = false;
+    if (!subscription.live && !subscription.suspended) return;
     const channel = this.#channels.get(state.channel);
     if (channel !== undefined) {
       channel.members.delete(subscription);
-      if (state.positioned) this.#unwatch(channel);
+      if (state.positioned && subscription.live) this.#unwatch(channel);
       this.releaseIfEmpty(channel);
     }
+    subscription.live = false;
+    subscription.suspended = false;
     this.#deps.onLeft(subscription, code);
     if (state.inPresence) this.forgetPresence(subscription);
     if (state.announced)

@@ -31,6 +31,7 @@ export function serveItem(deps: ServingDeps, subscription: Subscription, item: C
   const { connection, state } = subscription;
   const { event } = item;
   if (item.sequence <= subscription.since || connection.isClosed) return;
+  if (subscription.seen?.has(event) === true) return;
   if (event.kind !== 'publication') {
     if (!state.joinLeavePushes) return;
   } else {

@@ -112,9 +112,11 @@ export class HotCounters implements HotFields {
   readonly notices = new LabelledCells();
   readonly dropped = new LabelledCells();
   readonly recoveries = new LabelledCells();
+  readonly moves = new LabelledCells();
   readonly engineOperations = new LabelledCells();
   readonly workerRestarts = new LabelledCells();
   readonly deliveryLatency = new Distribution(METRICS.deliveryLatency.buckets);
+  readonly movePause = new Distribution(METRICS.movePause.buckets);
   readonly hookSeconds = new LabelledDistributions(METRICS.hookSeconds.buckets);
   readonly engineSeconds = new LabelledDistributions(METRICS.engineSeconds.buckets);
 }

@@ -94,6 +94,16 @@ export const METRICS = {
     [],
   ),
   recoveries: counter('recoveries_total', 'Subscribers that asked for missed publications.', ['result']),
+  moves: counter(
+    'handoff_connections_total',
+    'Connections that were to go on at another worker: result is moved, returned (it stayed) or lost (some messages were).',
+    ['result'],
+  ),
+  movePause: histogram(
+    'handoff_pause_seconds',
+    'From the moment a worker lets a connection go to the news that another one has it.',
+    [],
+  ),
   slowConsumers: counter(
     'slow_consumers_total',
     'Connections that stopped reading for longer than allowed.',

@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { redis } from './redis.ts';
-import { choice, duration, integer, section, text } from '../fields.ts';
+import { choice, duration, flag, integer, section, text } from '../fields.ts';
 
 export const workers = z
   .int()
@@ -43,6 +43,21 @@ export const control = section('How the commands of this program reach a running
   ).refine((path) => Buffer.byteLength(path) <= MAX_SOCKET_PATH_BYTES, {
     error: `expected at most ${MAX_SOCKET_PATH_BYTES} bytes`,
   }),
+});
+
+export const handoff = section('How connections live on when workers are replaced (`holdfast reload`).', {
+  enabled: flag(
+    'Move live connections from the old worker to the new one. Off: they are closed over time, and clients come back.',
+    true,
+  ),
+  reply_timeout: duration(
+    'How long a reply that the application owes may hold up the move of its connection, at each attempt.',
+    '2s',
+    1,
+  ),
+  patience: duration('Without any progress for so long, what is left is closed instead of moved.', '10s', 1),
+  rest_timeout: duration('Time over which a worker closes the connections that could not be moved.', '3s', 0),
+  close_timeout: duration('The same for all its connections, when none can be moved.', '10s', 0),
 });
 
 export const shutdown = section('How the gateway leaves.', {

@@ -40,10 +40,14 @@ export class ClientPresence implements PresenceStore {
     });
   }
 
-  async remove(channel: string, client: string): Promise<void> {
+  handOver(channel: string, client: string): void {
     const clients = this.#owned.get(channel);
     if (clients?.delete(client) === true) this.#entries -= 1;
     if (clients?.size === 0) this.#owned.delete(channel);
+  }
+
+  async remove(channel: string, client: string): Promise<void> {
+    this.handOver(channel, client);
     // Without a link the engine has nothing of this worker.
     if (!this.#link.up) return;
     await this.#link.request(FrameType.presenceRemove, {

@@ -138,6 +138,11 @@ export class MemoryEngineClient {
     return this.#deps.clock.monotonicMs() - startMs;
   }
 
+  /** The link is one queue each way. */
+  async settle(): Promise<void> {
+    await this.ping().catch(() => undefined);
+  }
+
   async close(): Promise<void> {
     this.#closing = true;
     this.#connected(new UnavailableError(`no engine answers at ${this.#deps.path}`));

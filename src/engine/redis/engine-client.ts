@@ -232,6 +232,13 @@ export class RedisEngineClient {
     return this.#deps.clock.monotonicMs() - startMs;
   }
 
+  /** What was published comes in one queue with the answers of the connection that brings it. */
+  async settle(): Promise<void> {
+    const nodes = this.#ring.shards.flatMap((shard) => shard.nodes);
+    await Promise.allSettled(nodes.map(({ commands }) => commands.call('PING', [], 0)));
+    await Promise.allSettled(nodes.map(({ subscriber }) => subscriber.ping()));
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;

@@ -71,6 +71,10 @@ export class RedisPresence implements PresenceStore {
     }
   }
 
+  handOver(channel: string, client: string): void {
+    this.#disown(channel, client);
+  }
+
   async remove(channel: string, client: string): Promise<void> {
     const { shardOf, ownerAt, keys } = this.#deps;
     const shard = shardOf(channel);

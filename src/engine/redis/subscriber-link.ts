@@ -74,6 +74,11 @@ export class SubscriberLink {
     if (this.#link.up) this.#wish({ name });
   }
 
+  /** Resolves when everything that the server had sent before has been delivered. */
+  async ping(): Promise<void> {
+    await this.#link.call('ping', [], 0);
+  }
+
   reset(reason: string): void {
     this.#link.reset(reason);
   }

@@ -190,6 +190,7 @@ t.test('a channel that is unknown here, and an engine that is away', async (t) =
     wrapPresence: (presence) => ({
       add: () => Promise.reject(new Error('away')),
       remove: (...args) => presence.remove(...args),
+      handOver: (...args) => presence.handOver(...args),
       get: (channel) => presence.get(channel),
       stats: (channel) => presence.stats(channel),
     }),
@@ -317,6 +318,7 @@ t.test('unsubscribe of a subscription that is being made ends it', async (t) => 
         await presence.add(...args);
       },
       remove: (...args) => presence.remove(...args),
+      handOver: (...args) => presence.handOver(...args),
       get: (channel) => presence.get(channel),
       stats: (channel) => presence.stats(channel),
     }),

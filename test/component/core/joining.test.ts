@@ -50,6 +50,7 @@ function gated(method: 'subscribe' | 'history' | 'presence', gate: Gate): Partia
       wrapPresence: (real): PresenceStore => ({
         add: (channel, info) => gate.pass(real.add(channel, info)),
         remove: (channel, client) => real.remove(channel, client),
+        handOver: (channel, client) => real.handOver(channel, client),
         get: (channel) => real.get(channel),
         stats: (channel) => real.stats(channel),
       }),
@@ -251,6 +252,7 @@ for (const method of ['subscribe', 'history', 'add'] as const) {
       wrapPresence: (real): PresenceStore => ({
         add: (...args) => (isAway && method === 'add' ? away() : real.add(...args)),
         remove: (...args) => real.remove(...args),
+        handOver: (...args) => real.handOver(...args),
         get: (...args) => real.get(...args),
         stats: (...args) => real.stats(...args),
       }),

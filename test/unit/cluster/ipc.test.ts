@@ -14,11 +14,18 @@ const toWorker: { readonly [Type in ToWorker['type']]: ToWorker & { readonly typ
   stop: { type: 'stop' },
   question: { type: 'question', id: 1, kind: 'metrics', params: null },
   collected: { type: 'collected', id: 1, answers: [] },
+  move: { type: 'move', to: 1, sid: '' },
+  'move-stop': { type: 'move-stop' },
+  'move-in': { type: 'move-in', from: 1, id: 1, payload: new Uint8Array(3) },
+  moved: { type: 'moved', id: 1, node: 'n' },
+  'not-moved': { type: 'not-moved', id: 1, reason: 'no' },
+  peer: { type: 'peer', from: 1, body: null },
+  'peer-gone': { type: 'peer-gone', from: 1 },
 };
 
 const toPrimary: { readonly [Type in ToPrimary['type']]: ToPrimary & { readonly type: Type } } = {
   hello: { type: 'hello', version: 1 },
-  ready: { type: 'ready', addresses: ['127.0.0.1:1'] },
+  ready: { type: 'ready', addresses: ['127.0.0.1:1'], immovable: '' },
   failed: { type: 'failed', reason: 'no', isConfig: false },
   'last-words': { type: 'last-words', kind: 'metrics', value: 1 },
   pong: { type: 'pong', id: 1, vitals },
@@ -26,6 +33,12 @@ const toPrimary: { readonly [Type in ToPrimary['type']]: ToPrimary & { readonly 
   draining: { type: 'draining', remaining: 0 },
   answer: { type: 'answer', id: 1, value: null },
   collect: { type: 'collect', id: 1, kind: 'metrics', params: null },
+  'move-out': { type: 'move-out', to: 1, id: 1, payload: new Uint8Array(3) },
+  'move-query': { type: 'move-query', id: 1 },
+  arrived: { type: 'arrived', from: 1, id: 1, node: 'n' },
+  declined: { type: 'declined', from: 1, id: 1, reason: 'no' },
+  peer: { type: 'peer', to: 1, body: null },
+  moves: { type: 'moves', moved: 1, left: 0, ended: null },
 };
 
 t.test('every message passes in its own direction only', async (t) => {
@@ -43,7 +56,7 @@ t.test('a message with a missing or wrong field does not pass', async (t) => {
   for (const message of [...Object.values(toWorker), ...Object.values(toPrimary)]) {
     for (const field of Object.keys(message)) {
       // Of these anything is allowed.
-      if (['params', 'value'].includes(field)) continue;
+      if (['params', 'value', 'body'].includes(field)) continue;
       const { [field]: _, ...rest } = Object.fromEntries(Object.entries(message));
       t.notOk(isToWorker(rest) || isToPrimary(rest), `${message.type} without ${field}`);
       const wrong = { ...rest, [field]: Symbol.iterator };

@@ -39,6 +39,8 @@ const events = {
   timer: { type: 'timer', nowMs: NOW },
   hung: { type: 'hung', nowMs: NOW },
   leave: { type: 'leave', nowMs: NOW, drainMs: 700, killAfterMs: 900 },
+  retire: { type: 'retire', nowMs: NOW },
+  reinstate: { type: 'reinstate', nowMs: NOW },
 } as const satisfies Record<SlotEvent['type'], SlotEvent>;
 
 /** Undefined: nothing changes and nothing is done. */
@@ -66,6 +68,8 @@ const table: Record<SlotState['name'], Record<SlotEvent['type'], Step>> = {
     timer: undefined,
     hung: undefined,
     leave: undefined,
+    retire: undefined,
+    reinstate: undefined,
   },
   booting: {
     start: undefined,
@@ -74,6 +78,8 @@ const table: Record<SlotState['name'], Record<SlotEvent['type'], Step>> = {
     timer: [states.booting, [{ type: 'kill', reason: 'boot-timeout' }]],
     hung: [states.booting, [{ type: 'kill', reason: 'hung' }]],
     leave: [leaving, [{ type: 'tell-stop' }, { type: 'arm', delayMs: 900 }]],
+    retire: [leaving, [{ type: 'tell-stop' }, { type: 'arm', delayMs: 5000 }]],
+    reinstate: undefined,
   },
   ready: {
     start: undefined,
@@ -82,6 +88,8 @@ const table: Record<SlotState['name'], Record<SlotEvent['type'], Step>> = {
     timer: undefined,
     hung: [states.ready, [{ type: 'kill', reason: 'hung' }]],
     leave: [leaving, [{ type: 'unroute' }, ...tellDrain]],
+    retire: [leaving, [{ type: 'unroute' }]],
+    reinstate: undefined,
   },
   leaving: {
     start: undefined,
@@ -90,6 +98,8 @@ const table: Record<SlotState['name'], Record<SlotEvent['type'], Step>> = {
     timer: [states.leaving, [{ type: 'kill', reason: 'leave-timeout' }]],
     hung: undefined,
     leave: [states.leaving, tellDrain],
+    retire: undefined,
+    reinstate: [{ name: 'ready', sinceMs: NOW, crashes: one }, [{ type: 'route' }]],
   },
   'backing-off': {
     start: undefined,
@@ -98,6 +108,8 @@ const table: Record<SlotState['name'], Record<SlotEvent['type'], Step>> = {
     timer: rebooting,
     hung: undefined,
     leave: stopped,
+    retire: stopped,
+    reinstate: undefined,
   },
   braked: {
     start: undefined,
@@ -106,6 +118,8 @@ const table: Record<SlotState['name'], Record<SlotEvent['type'], Step>> = {
     timer: rebooting,
     hung: undefined,
     leave: stopped,
+    retire: stopped,
+    reinstate: undefined,
   },
 };
 

@@ -40,6 +40,7 @@ class Engine implements EngineClient {
     this.presence = {
       add: () => answer('presence_add', undefined),
       remove: () => answer('presence_remove', undefined),
+      handOver: () => undefined,
       get: () => answer('presence', []),
       stats: () => answer('presence_stats', { clients: 0, users: 0 }),
     };
@@ -57,6 +58,9 @@ class Engine implements EngineClient {
   }
   ping(): Promise<number> {
     return Promise.resolve(1);
+  }
+  settle(): Promise<void> {
+    return Promise.resolve();
   }
   close(): Promise<void> {
     return Promise.resolve();

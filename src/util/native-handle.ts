@@ -2,7 +2,7 @@
 // acknowledgements of handles on a child's channel. The component tests prove them on every supported Node.
 /* oxlint-disable no-underscore-dangle -- these are Node's own names */
 import type { ChildProcess, SendHandle } from 'node:child_process';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 
 /** A TCP or UNIX-socket connection below net.Socket; `fd` is negative once it is closed. */
 export interface ConnectionHandle {
@@ -34,6 +34,18 @@ export function freeze(socket: Socket): (ConnectionHandle & SendHandle) | undefi
 /** Lets a frozen socket read again; does nothing to others. */
 export function thaw(socket: Socket): void {
   handleOf(socket)?.readStart();
+}
+
+/** A socket over a handle that came from another process; not a byte is read or written by itself. */
+export function socketOver(handle: ConnectionHandle): Socket {
+  const options = { handle, readable: true, writable: true, allowHalfOpen: true, pauseOnCreate: true };
+  return new Socket(options);
+}
+
+/** The peer's end has been read, though nobody may have been told yet. */
+export function hasEnded(socket: Socket): boolean {
+  const state = '_readableState' in socket ? socket._readableState : undefined;
+  return typeof state === 'object' && state !== null && 'ended' in state && state.ended === true;
 }
 
 function handleOf(socket: Socket): (ConnectionHandle & SendHandle) | undefined {

@@ -1,0 +1,116 @@
+// How the primary replaces its workers: by command and by SIGHUP, with the configuration as it is written now.
+import { randomBytes } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Canary } from '../cluster/canary.ts';
+import type { ConnectionAssigner } from '../cluster/connection-assigner.ts';
+import { MoveRelay } from '../cluster/move-relay.ts';
+import { Reload, ReloadError, type ReloadPolicy, type ReloadProgress } from '../cluster/reload.ts';
+import type { ServiceNotifier } from '../cluster/service-notifier.ts';
+import type { Supervisor } from '../cluster/supervisor.ts';
+import type { Config } from '../config/schema.ts';
+import type { Logger } from '../observe/logger.ts';
+import { systemClock } from '../util/clock.ts';
+import { restartOptions } from './restart-options.ts';
+
+export interface PrimaryReloadDeps {
+  readonly logger: Logger;
+  readonly supervisor: Supervisor;
+  readonly assigner: ConnectionAssigner;
+  readonly notifier: ServiceNotifier;
+  readonly engineSocketPath: string;
+  /** The configuration as files and environment give it now; rejects with ConfigError. */
+  readonly reread: () => Promise<Config>;
+  readonly isLeaving: () => boolean;
+}
+
+export class PrimaryReload {
+  readonly relay: MoveRelay;
+  readonly reload: Reload;
+  readonly #canary: Canary;
+  readonly #deps: PrimaryReloadDeps;
+  #config: Config;
+
+  constructor(deps: PrimaryReloadDeps, config: Config) {
+    this.#deps = deps;
+    this.#config = config;
+    const { logger, supervisor, assigner } = deps;
+    this.relay = new MoveRelay({
+      logger,
+      onArrived: (at) => assigner.arrivedAt(at),
+      otherWorker: () =>
+        supervisor
+          .slots()
+          .find(
+            ({ role, state, process }) => role === 'main' && state.name === 'ready' && process !== undefined,
+          )?.process,
+    });
+    this.#canary = new Canary({
+      socketPath: join(tmpdir(), `holdfast-canary-${randomBytes(6).toString('hex')}.sock`),
+      target: config.websocket.handler_prefix,
+      onAssigned: (process) => assigner.arrivedAt(process),
+    });
+    this.reload = new Reload(
+      {
+        clock: systemClock,
+        logger,
+        supervisor,
+        connections: (process) => assigner.connections(process),
+        canary: async (from, to) => {
+          if (!this.#config.websocket.disabled) await this.#canary.fly(from, to);
+        },
+        isLeaving: deps.isLeaving,
+      },
+      policyOf(config),
+    );
+    supervisor.observe(this.relay, this.#canary, this.reload);
+  }
+
+  /** What the primary serves with, and its workers, but for a reload under way. */
+  get config(): Config {
+    return this.#config;
+  }
+
+  /** Rejects with ConfigError or ReloadError, and then everything is as it was. */
+  async run(
+    reason: string,
+    onProgress: (progress: ReloadProgress) => void = ignore,
+  ): Promise<ReloadProgress> {
+    const { logger, reread, isLeaving, engineSocketPath, notifier } = this.#deps;
+    if (isLeaving()) throw new ReloadError('this host is leaving');
+    if (this.reload.isRunning) throw new ReloadError('a reload is under way already');
+    const next = await reread();
+    const fixed = restartOptions(this.#config, next);
+    if (fixed.length > 0) {
+      throw new ReloadError(`only a restart can change ${fixed.join(', ')}: nothing was changed`);
+    }
+    logger.info({ reason }, 'reloading');
+    notifier.reloading('replacing workers');
+    const unwatch = this.reload.watch(onProgress);
+    try {
+      const before = { config: this.#config, engineSocketPath };
+      const done = await this.reload.run({ config: next, engineSocketPath }, before, policyOf(next));
+      this.#config = next;
+      return done;
+    } finally {
+      unwatch();
+      if (!isLeaving()) notifier.ready('serving');
+    }
+  }
+
+  abort(reason: string): boolean {
+    return this.reload.abort(reason);
+  }
+
+  close(): void {
+    this.relay.close();
+  }
+}
+
+function policyOf({ handoff }: Config): ReloadPolicy {
+  return { moves: handoff.enabled, restMs: handoff.rest_timeout, closeMs: handoff.close_timeout };
+}
+
+function ignore(): void {
+  // Nobody watches.
+}

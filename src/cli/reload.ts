@@ -1,0 +1,122 @@
+// `holdfast reload`: the gateway of this host takes up its configuration and application anew, worker by worker, while its
+// clients stay connected.
+import type { Command } from 'commander';
+import type { ControlClient } from '../cluster/control-client.ts';
+import type { ReloadProgress } from '../cluster/reload.ts';
+import { type CliDeps, note } from './cli-deps.ts';
+import { addConfigFlags, type ConfigFlags } from './config-options.ts';
+import { withControl } from './control.ts';
+import { interruptible } from './interrupt.ts';
+import { ageText } from './table.ts';
+
+interface ReloadFlags extends ConfigFlags {
+  readonly json?: true;
+  readonly abort?: true;
+}
+
+export function addReload(program: Command, deps: CliDeps): void {
+  addConfigFlags(
+    program
+      .command('reload')
+      .description('replace the workers of the running gateway one by one; clients stay connected'),
+  )
+    .option('--abort', 'stop the reload that is under way, and put back what it has changed')
+    .option('--json', 'print progress and result as JSON, one object a line')
+    .addHelpText(
+      'after',
+      '\nThe gateway reads the configuration that it was started with again; what is wrong with it is said,\n' +
+        'and then nothing is changed. Interrupting this command stops the reload.\n\n' +
+        'Example:\n  $ holdfast reload --config holdfast.yaml',
+    )
+    .action(async (flags: ReloadFlags) => {
+      await withControl(flags, deps, async (control) => {
+        if (flags.abort === true) {
+          const answer = await control.request('reload-abort');
+          const aborted =
+            typeof answer === 'object' && answer !== null && 'aborted' in answer && answer.aborted;
+          if (flags.json === true) deps.stdout.write(`${JSON.stringify(answer)}\n`);
+          else deps.stdout.write(aborted === true ? 'the reload stops\n' : 'no reload is under way\n');
+          return;
+        }
+        const display = new ReloadDisplay(flags, deps);
+        await interruptible(async (signal) => {
+          signal.addEventListener('abort', () => void stopReload(control), { once: true });
+          try {
+            display.finish(await control.request('reload', null, (value) => display.show(value)));
+          } finally {
+            display.clear();
+          }
+        });
+      });
+    });
+}
+
+/** Whoever waits for the reload hears that it was stopped. */
+async function stopReload(control: ControlClient): Promise<void> {
+  await control.request('reload-abort').catch(() => undefined);
+}
+
+/** One line that is rewritten on a terminal; elsewhere a line for every step. */
+class ReloadDisplay {
+  readonly #flags: ReloadFlags;
+  readonly #deps: CliDeps;
+  #shown = '';
+  #step = '';
+
+  constructor(flags: ReloadFlags, deps: CliDeps) {
+    this.#flags = flags;
+    this.#deps = deps;
+  }
+
+  show(value: unknown): void {
+    if (!isProgress(value)) return;
+    if (this.#flags.json === true) {
+      this.#deps.stdout.write(`${JSON.stringify(value)}\n`);
+      return;
+    }
+    const text = progressText(value);
+    if (text === this.#shown) return;
+    this.#shown = text;
+    const step = `${value.worker} ${value.state}`;
+    if (this.#deps.stderr.isTTY === true) this.#deps.stderr.write(`\r\u001b[K${text}`);
+    else if (step !== this.#step) note(this.#deps, text);
+    this.#step = step;
+  }
+
+  clear(): void {
+    if (this.#deps.stderr.isTTY === true && this.#shown !== '') this.#deps.stderr.write('\r\u001b[K');
+    this.#shown = '';
+  }
+
+  finish(value: unknown): void {
+    this.clear();
+    if (this.#flags.json === true || !isProgress(value)) return;
+    const closed = value.closed > 0 ? `, ${value.closed} closed to come back` : '';
+    this.#deps.stdout.write(
+      `reloaded: ${value.replaced} workers replaced, ${value.moved} connections moved${closed}\n`,
+    );
+  }
+}
+
+const STATE_TEXTS: Readonly<Record<ReloadProgress['state'], string>> = {
+  starting: 'starting',
+  checking: 'checking',
+  moving: 'moving connections',
+  closing: 'ending the old one',
+  'putting-back': 'putting back',
+  done: 'done',
+  failed: 'failed',
+};
+
+function progressText(progress: ReloadProgress): string {
+  const { state, worker, replaced, workers, moved, left, perSecond, leftMs } = progress;
+  const rate = perSecond > 0 ? `, ${perSecond}/s` : '';
+  const time = leftMs !== null && leftMs > 0 ? `, ${ageText(leftMs)} left` : '';
+  return `worker ${worker}: ${STATE_TEXTS[state]} (${replaced} of ${workers} done); ${moved} connections moved, ${left} to go${rate}${time}`;
+}
+
+function isProgress(value: unknown): value is ReloadProgress {
+  return (
+    typeof value === 'object' && value !== null && 'state' in value && 'moved' in value && 'replaced' in value
+  );
+}

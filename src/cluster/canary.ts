@@ -1,0 +1,145 @@
+// A WebSocket of the primary's own, moved between two workers in the middle of a frame before any client is: what does not
+// work today, with this Node and these versions, shows here.
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import { rmSync } from 'node:fs';
+import { HoldfastError } from '../util/errors.ts';
+import { freeze } from '../util/native-handle.ts';
+import type { MoveReport, ToPrimary } from './ipc.ts';
+import type { WorkerObserver } from './supervisor.ts';
+import type { WorkerProcess } from './worker-process.ts';
+
+export interface CanaryDeps {
+  /** For a UNIX socket of a moment. */
+  readonly socketPath: string;
+  /** Of the WebSocket endpoint. */
+  readonly target: string;
+  /** One connection more for this worker. */
+  readonly onAssigned: (process: WorkerProcess) => void;
+}
+
+const TIMEOUT_MS = 5000;
+const SID_BYTES = 15;
+/** A ping with a zero mask, and the pong that answers it. */
+const PING = Buffer.concat([Buffer.from([0x89, 0x86, 0, 0, 0, 0]), Buffer.from('canary')]);
+const PONG = Buffer.concat([Buffer.from([0x8a, 0x06]), Buffer.from('canary')]);
+/** Within the payload. */
+const CUT_AT = 9;
+
+export class Canary implements WorkerObserver {
+  readonly #deps: CanaryDeps;
+  #waiting:
+    { readonly process: WorkerProcess; readonly onEnd: (report: MoveReport | undefined) => void } | undefined;
+
+  constructor(deps: CanaryDeps) {
+    this.#deps = deps;
+  }
+
+  /** Rejects when the connection does not live on. */
+  async fly(from: WorkerProcess, to: WorkerProcess): Promise<void> {
+    const pair = await socketPair(this.#deps.socketPath);
+    const sid = randomBytes(SID_BYTES).toString('base64url');
+    const timer = setTimeout(
+      () => pair.near.destroy(new HoldfastError('HOLDFAST_CANARY', 'it takes too long')),
+      TIMEOUT_MS,
+    );
+    const heard = new Heard(pair.near);
+    try {
+      this.#assign(from, pair.far, sid);
+      await heard.until((bytes) => bytes.includes('\r\n\r\n'));
+      if (!heard.bytes.toString('latin1').startsWith('HTTP/1.1 101')) {
+        throw new HoldfastError('HOLDFAST_CANARY', 'the old worker takes no connection');
+      }
+      pair.near.write(PING.subarray(0, CUT_AT));
+      await this.#move(from, to, sid);
+      pair.near.write(PING.subarray(CUT_AT));
+      await heard.until((bytes) => bytes.includes(PONG));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new HoldfastError('HOLDFAST_CANARY', `a connection moved to it does not live on: ${reason}`, {
+        cause: error,
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#waiting = undefined;
+      pair.near.destroy();
+      pair.far.destroy();
+    }
+  }
+
+  message(process: WorkerProcess, message: ToPrimary): void {
+    if (message.type === 'moves' && process === this.#waiting?.process && message.ended !== null) {
+      this.#waiting.onEnd(message);
+    }
+  }
+
+  gone(process: WorkerProcess): void {
+    if (process === this.#waiting?.process) this.#waiting.onEnd(undefined);
+  }
+
+  #assign(worker: WorkerProcess, socket: Socket, sid: string): void {
+    const separator = this.#deps.target.includes('?') ? '&' : '?';
+    const head = Buffer.from(
+      `GET ${this.#deps.target}${separator}sid=${sid} HTTP/1.1\r\nHost: canary\r\nConnection: Upgrade\r\n` +
+        `Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\n\r\n`,
+    );
+    this.#deps.onAssigned(worker);
+    worker.deliver({
+      message: { type: 'assign', head },
+      handle: () => freeze(socket),
+      delivered: () => socket.destroy(),
+      refused: () => socket.destroy(),
+    });
+  }
+
+  async #move(from: WorkerProcess, to: WorkerProcess, sid: string): Promise<void> {
+    const report = await new Promise<MoveReport | undefined>((resolve) => {
+      this.#waiting = { process: from, onEnd: resolve };
+      from.post({ type: 'move', to: to.pid, sid });
+    });
+    this.#waiting = undefined;
+    if (report?.moved !== 1) {
+      throw new HoldfastError('HOLDFAST_CANARY', report?.ended || 'it could not be moved');
+    }
+  }
+}
+
+/** Everything that came so far. */
+class Heard {
+  bytes: Buffer = Buffer.alloc(0);
+  readonly #socket: Socket;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('error', () => undefined);
+    socket.on('data', (chunk: Buffer) => {
+      this.bytes = Buffer.concat([this.bytes, chunk]);
+    });
+  }
+
+  async until(isEnough: (bytes: Buffer) => boolean): Promise<void> {
+    while (!isEnough(this.bytes)) {
+      if (this.#socket.destroyed) {
+        throw this.#socket.errored ?? new HoldfastError('HOLDFAST_CANARY', 'it was closed');
+      }
+      await Promise.race([once(this.#socket, 'data'), once(this.#socket, 'close')]);
+    }
+  }
+}
+
+/** Two ends of a connection of this process with itself. */
+async function socketPair(path: string): Promise<{ readonly near: Socket; readonly far: Socket }> {
+  rmSync(path, { force: true });
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true });
+  server.listen(path);
+  await once(server, 'listening');
+  const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+  const near = connect(path);
+  try {
+    const [far] = await Promise.all([accepted, once(near, 'connect')]);
+    return { near, far };
+  } finally {
+    server.close();
+  }
+}

@@ -1,0 +1,328 @@
+// Replaces all workers, one after the other, while their clients stay connected: a new one starts and proves itself, the
+// old one is taken out of routing, its connections are moved, and it ends. What goes wrong stops it where it is safe.
+import type { Logger } from '../observe/logger.ts';
+import type { Clock } from '../util/clock.ts';
+import { HoldfastError } from '../util/errors.ts';
+import type { MoveReport, ToPrimary } from './ipc.ts';
+import type { Supervisor, WorkerFacts, WorkerObserver } from './supervisor.ts';
+import type { WorkerProcess } from './worker-process.ts';
+
+export interface ReloadPolicy {
+  /** Connections are moved alive; else they are closed over `closeMs`, and their clients come back. */
+  readonly moves: boolean;
+  /** Over this time a worker closes what could not be moved. */
+  readonly restMs: number;
+  /** The same for all its connections, when none can be moved. */
+  readonly closeMs: number;
+}
+
+export interface ReloadDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly supervisor: Supervisor;
+  /** Connections that this worker has. */
+  readonly connections: (process: WorkerProcess) => number;
+  /** Moves a connection of our own from one to the other; rejects when it does not live on. */
+  readonly canary: (from: WorkerProcess, to: WorkerProcess) => Promise<void>;
+  /** The host leaves: nothing is started or put back any more. */
+  readonly isLeaving: () => boolean;
+}
+
+export interface ReloadProgress {
+  readonly state: 'starting' | 'checking' | 'moving' | 'closing' | 'putting-back' | 'done' | 'failed';
+  /** Worker in progress, and how many there are. */
+  readonly worker: number;
+  readonly workers: number;
+  /** Workers that are replaced. */
+  readonly replaced: number;
+  readonly moved: number;
+  /** Connections still to be moved from all workers. */
+  readonly left: number;
+  /** Could not be moved, and were told to come back. */
+  readonly closed: number;
+  /** Moves a second, lately; 0 while nothing is known. */
+  readonly perSecond: number;
+  /** Until the last connection is moved; null while nothing is known. */
+  readonly leftMs: number | null;
+}
+
+export class ReloadError extends HoldfastError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('HOLDFAST_RELOAD', message, options);
+  }
+}
+
+/** After its connections are gone a worker ends its requests and what it has under way. */
+const KILL_AFTER_MS = 10_000;
+/** Orders to the same worker, when its target dies in between. */
+const MOVE_ATTEMPTS = 5;
+
+interface Moving {
+  readonly process: WorkerProcess;
+  readonly onReport: (report: MoveReport) => void;
+  readonly onGone: () => void;
+}
+
+interface Replaced {
+  readonly slot: number;
+}
+
+export class Reload implements WorkerObserver {
+  readonly #deps: ReloadDeps;
+  readonly #watchers = new Set<(progress: ReloadProgress) => void>();
+  #policy: ReloadPolicy;
+  #progress: ReloadProgress | undefined;
+  #moving: Moving | undefined;
+  #aborted: string | undefined;
+  #startedMovingMs = 0;
+
+  constructor(deps: ReloadDeps, policy: ReloadPolicy) {
+    this.#deps = deps;
+    this.#policy = policy;
+  }
+
+  get isRunning(): boolean {
+    return (
+      this.#progress !== undefined && this.#progress.state !== 'done' && this.#progress.state !== 'failed'
+    );
+  }
+
+  get progress(): ReloadProgress | undefined {
+    return this.#progress;
+  }
+
+  watch(watcher: (progress: ReloadProgress) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /** Resolves when all workers are new. Rejects with ReloadError: then as many as may be are as they were. */
+  async run(next: WorkerFacts, before: WorkerFacts, policy: ReloadPolicy): Promise<ReloadProgress> {
+    if (this.isRunning) throw new ReloadError('a reload is under way already');
+    const { supervisor, clock, logger } = this.#deps;
+    this.#policy = policy;
+    this.#aborted = undefined;
+    this.#startedMovingMs = 0;
+    const slots = supervisor.slots().flatMap(({ slot, role }) => (role === 'main' ? [slot] : []));
+    const startMs = clock.monotonicMs();
+    const started: ReloadProgress = {
+      state: 'starting',
+      worker: 0,
+      workers: slots.length,
+      replaced: 0,
+      moved: 0,
+      left: this.#leftOf(slots),
+      closed: 0,
+      perSecond: 0,
+      leftMs: null,
+    };
+    this.#progress = started;
+    const replaced: Replaced[] = [];
+    try {
+      for (const [index, slot] of slots.entries()) {
+        this.#tell({ worker: slot });
+        await this.#replace(slot, next, slots.slice(index + 1));
+        replaced.push({ slot });
+        this.#tell({ replaced: replaced.length });
+      }
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      logger.error({ reason, replaced: replaced.length }, 'reload stopped');
+      await this.#putBack(replaced, before);
+      this.#tell({ state: 'failed' });
+      throw error instanceof HoldfastError ? error : new ReloadError(reason, { cause: error });
+    }
+    this.#tell({ state: 'done', left: 0, leftMs: 0 });
+    const { moved, closed } = this.#progress;
+    logger.info({ moved, closed, tookMs: Math.round(clock.monotonicMs() - startMs) }, 'reloaded');
+    return this.#progress;
+  }
+
+  /** Stops, and puts back what is not done. False when nothing is under way. */
+  abort(reason: string): boolean {
+    if (!this.isRunning) return false;
+    this.#aborted ??= reason;
+    this.#moving?.process.post({ type: 'move-stop' });
+    return true;
+  }
+
+  message(process: WorkerProcess, message: ToPrimary): void {
+    if (message.type === 'moves' && process === this.#moving?.process) this.#moving.onReport(message);
+  }
+
+  gone(process: WorkerProcess): void {
+    if (process === this.#moving?.process) this.#moving.onGone();
+  }
+
+  async #replace(slot: number, facts: WorkerFacts, later: readonly number[]): Promise<void> {
+    const { supervisor, canary, logger } = this.#deps;
+    this.#check();
+    this.#tell({ state: 'starting' });
+    let successor: WorkerProcess;
+    try {
+      successor = await supervisor.succeed(slot, facts);
+    } catch (error) {
+      throw new ReloadError(`worker ${slot} does not start: ${messageOf(error)}`, { cause: error });
+    }
+    const before = supervisor.main(slot);
+    const obstacle = this.#obstacle(before, successor);
+    try {
+      this.#check();
+      if (before !== undefined && obstacle === '') {
+        this.#tell({ state: 'checking' });
+        await canary(before, successor);
+      }
+      this.#check();
+    } catch (error) {
+      await supervisor.dismiss(successor, 0, KILL_AFTER_MS);
+      if (error instanceof ReloadError) throw error;
+      throw new ReloadError(`worker ${slot} does not serve: ${messageOf(error)}`, { cause: error });
+    }
+    const old = supervisor.promote(successor);
+    if (old === undefined) return;
+    if (obstacle !== '') {
+      logger.warn(
+        { slot, reason: obstacle },
+        'connections cannot be moved: they are closed, clients come back',
+      );
+    } else {
+      await this.#moveAll(slot, old, later);
+      if (this.#aborted !== undefined && old.connected && !this.#deps.isLeaving()) {
+        await this.#return(slot, old);
+        this.#check();
+      }
+    }
+    await this.#dismiss(old, obstacle === '' ? this.#policy.restMs : this.#policy.closeMs);
+  }
+
+  /** Why nothing can be moved between the two; empty when it can. */
+  #obstacle(from: WorkerProcess | undefined, to: WorkerProcess): string {
+    const { supervisor } = this.#deps;
+    if (!this.#policy.moves) return 'switched off in the configuration';
+    if (from === undefined) return '';
+    return supervisor.immovable(from) || supervisor.immovable(to);
+  }
+
+  async #moveAll(slot: number, from: WorkerProcess, later: readonly number[]): Promise<void> {
+    const { supervisor, clock, logger } = this.#deps;
+    this.#tell({ state: 'moving' });
+    if (this.#startedMovingMs === 0) this.#startedMovingMs = clock.monotonicMs();
+    for (let attempt = 1; attempt <= MOVE_ATTEMPTS && from.connected; attempt += 1) {
+      const to = this.#targetFor(slot, from);
+      if (to === undefined) {
+        await pause(500);
+        continue;
+      }
+      const report = await this.#move(from, to, later);
+      if (this.#aborted !== undefined || report.left === 0) return;
+      logger.warn({ slot, left: report.left, reason: report.ended }, 'not all connections were moved');
+      // Where the target lives, more attempts would end alike.
+      if (to.connected && supervisor.main(slot) === to) return;
+    }
+  }
+
+  /** The one that replaces it or, while that one is down, any other that serves. */
+  #targetFor(slot: number, from: WorkerProcess): WorkerProcess | undefined {
+    const ready = this.#deps.supervisor
+      .slots()
+      .filter(({ role, state, process }) => role === 'main' && state.name === 'ready' && process !== from);
+    const own = ready.find((view) => view.slot === slot);
+    return (own ?? ready[0])?.process;
+  }
+
+  /** Moves what can be moved; resolves to the last report. */
+  #move(from: WorkerProcess, to: WorkerProcess, later: readonly number[]): Promise<MoveReport> {
+    const before = this.#progress?.moved ?? 0;
+    return new Promise((resolve) => {
+      let last: MoveReport = { moved: 0, left: 0, ended: null };
+      const finish = (report: MoveReport): void => {
+        this.#moving = undefined;
+        resolve(report);
+      };
+      this.#moving = {
+        process: from,
+        onReport: (report) => {
+          last = report;
+          this.#tellMoves(before + report.moved, report.left + this.#leftOf(later));
+          if (report.ended !== null) finish(report);
+        },
+        onGone: () => finish({ ...last, left: 0, ended: 'the worker has ended' }),
+      };
+      from.post({ type: 'move', to: to.pid, sid: '' });
+      if (this.#aborted !== undefined) from.post({ type: 'move-stop' });
+    });
+  }
+
+  /** What could not be moved is closed over some time; its clients come back by themselves. */
+  async #dismiss(old: WorkerProcess, overMs: number): Promise<void> {
+    const rest = this.#deps.connections(old);
+    this.#tell({ state: 'closing', closed: (this.#progress?.closed ?? 0) + rest });
+    const drainMs = rest === 0 ? 0 : overMs;
+    await this.#deps.supervisor.dismiss(old, drainMs, drainMs + KILL_AFTER_MS);
+  }
+
+  /** The old worker of this slot serves again, and gets back what was moved. */
+  async #return(slot: number, old: WorkerProcess): Promise<void> {
+    this.#tell({ state: 'putting-back' });
+    const successor = this.#deps.supervisor.reinstate(old);
+    if (successor === undefined) return;
+    const aborted = this.#aborted;
+    this.#aborted = undefined;
+    await this.#moveAll(slot, successor, []);
+    this.#aborted = aborted;
+    await this.#dismiss(successor, this.#policy.restMs);
+  }
+
+  /** Those that are replaced already get the configuration back that they had. */
+  async #putBack(replaced: readonly Replaced[], before: WorkerFacts): Promise<void> {
+    if (replaced.length === 0 || this.#deps.isLeaving()) return;
+    const { logger } = this.#deps;
+    this.#aborted = undefined;
+    for (const { slot } of replaced) {
+      this.#tell({ worker: slot, state: 'putting-back' });
+      try {
+        await this.#replace(slot, before, []);
+      } catch (error) {
+        // It serves, with the new configuration.
+        logger.error({ slot, reason: messageOf(error) }, 'worker could not be put back');
+      }
+    }
+  }
+
+  #check(): void {
+    if (this.#aborted !== undefined) throw new ReloadError(`stopped: ${this.#aborted}`);
+  }
+
+  #leftOf(slots: readonly number[]): number {
+    const { supervisor, connections } = this.#deps;
+    let left = 0;
+    for (const slot of slots) {
+      const process = supervisor.main(slot);
+      if (process !== undefined) left += connections(process);
+    }
+    return left;
+  }
+
+  #tellMoves(moved: number, left: number): void {
+    const seconds = (this.#deps.clock.monotonicMs() - this.#startedMovingMs) / 1000;
+    const perSecond = seconds > 0 ? moved / seconds : 0;
+    const leftMs = perSecond > 0 ? Math.round((left / perSecond) * 1000) : null;
+    this.#tell({ moved, left, perSecond: Math.round(perSecond), leftMs });
+  }
+
+  #tell(change: Partial<ReloadProgress>): void {
+    if (this.#progress === undefined) return;
+    this.#progress = { ...this.#progress, ...change };
+    for (const watcher of this.#watchers) watcher(this.#progress);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}

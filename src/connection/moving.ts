@@ -1,0 +1,60 @@
+// What a connection keeps while it is held back, or is on its way between two workers; most never are.
+import type { ConnectionEvent } from './connection-state.ts';
+
+export class Moving {
+  /** Begins no further commands. */
+  isHeld = false;
+  /** Neither reads nor writes nor ends. */
+  isFrozen = false;
+  /** Work for it beside its commands. */
+  owed = 0;
+  /** Node that it lives on at; empty when nobody knows. */
+  movedTo: string | undefined;
+  #postponed: ConnectionEvent[] = [];
+  #onIdle: (() => void) | undefined;
+  #onSettled: ((movedTo: string | undefined) => void)[] = [];
+
+  /** Of one that comes from elsewhere. */
+  static arriving(): Moving {
+    const moving = new Moving();
+    moving.isHeld = true;
+    moving.isFrozen = true;
+    return moving;
+  }
+
+  letGo(): void {
+    this.isHeld = false;
+    this.#onIdle = undefined;
+  }
+
+  /** What happened to it while it was frozen. */
+  postpone(event: ConnectionEvent): void {
+    this.#postponed.push(event);
+  }
+
+  takePostponed(): readonly ConnectionEvent[] {
+    const postponed = this.#postponed;
+    this.#postponed = [];
+    return postponed;
+  }
+
+  whenIdle(listener: (() => void) | undefined): void {
+    this.#onIdle = listener;
+  }
+
+  tellIdle(): void {
+    const onIdle = this.#onIdle;
+    this.#onIdle = undefined;
+    onIdle?.();
+  }
+
+  whenSettled(listener: (movedTo: string | undefined) => void): void {
+    this.#onSettled.push(listener);
+  }
+
+  tellSettled(): void {
+    const listeners = this.#onSettled;
+    this.#onSettled = [];
+    for (const listener of listeners) listener(this.movedTo);
+  }
+}
