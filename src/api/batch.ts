@@ -4,6 +4,7 @@ import { elementSpans, memberSpan } from '../protocol/json-span.ts';
 import { ApiErrors, ApiFailure } from './api-errors.ts';
 import { errorJson } from './envelope.ts';
 import { flag } from './fields.ts';
+import { inTurns } from './in-turns.ts';
 import { apiMethod, type ApiMethod } from './method.ts';
 
 const batchParams = z.object({
@@ -12,6 +13,9 @@ const batchParams = z.object({
     .meta({ description: 'Objects with one member each, named after a method: its parameters.' }),
   parallel: flag('Run them at the same time instead of one after the other.'),
 });
+
+/** Commands at the same time. */
+const PARALLEL = 64;
 
 type Command = z.output<typeof batchParams>['commands'][number];
 
@@ -40,15 +44,10 @@ export function batchMethod(
     result: z.object({ replies: z.array(z.record(z.string(), z.unknown())) }),
     run: async (params, source) => {
       const texts = elementSpans(memberSpan(source, ['commands']) ?? '[]');
-      const replies: string[] = [];
-      if (params.parallel) {
-        replies.push(
-          ...(await Promise.all(params.commands.map((command, at) => run(command, texts[at] ?? '{}')))),
-        );
-      } else {
-        for (const [at, command] of params.commands.entries())
-          replies.push(await run(command, texts[at] ?? '{}'));
-      }
+      const atOnce = params.parallel ? PARALLEL : 1;
+      const replies = await inTurns(params.commands, atOnce, (command, at) =>
+        run(command, texts[at] ?? '{}'),
+      );
       return `{"replies":[${replies.join(',')}]}`;
     },
   });
