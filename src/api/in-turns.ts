@@ -15,3 +15,12 @@ export async function inTurns<T, R>(
   }
   return results;
 }
+
+/** Of one request, on their way to the engine: a quarter of what may wait there. */
+const MAX_BYTES_AT_ONCE = 4 * 1024 * 1024;
+const MAX_PUBLICATIONS_AT_ONCE = 256;
+
+/** How many publications of the same payload may be under way. */
+export function publicationsAtOnce(payloadBytes: number): number {
+  return Math.min(MAX_PUBLICATIONS_AT_ONCE, Math.ceil(MAX_BYTES_AT_ONCE / Math.max(1, payloadBytes)));
+}

@@ -5,7 +5,7 @@ import type { Namespaces } from '../hub/namespaces.ts';
 import { errorJson } from './envelope.ts';
 import { optionsOf } from './channel-options.ts';
 import { channel, count, flag, rawJson, tags, text } from './fields.ts';
-import { inTurns } from './in-turns.ts';
+import { inTurns, publicationsAtOnce } from './in-turns.ts';
 import { apiMethod, type ApiMethod } from './method.ts';
 import { checkedData, payloadOf } from './payload.ts';
 
@@ -61,8 +61,7 @@ export function publishMethods(deps: PublishDeps): ApiMethod[] {
       }),
       run: async (params, source) => {
         const data = payloadOf(source, 'data', params.b64data);
-        const atOnce = Math.ceil(MAX_BYTES_AT_ONCE / Math.max(data?.length ?? 0, MIN_PUBLICATION_BYTES));
-        const responses = await inTurns(params.channels, atOnce, (name) =>
+        const responses = await inTurns(params.channels, publicationsAtOnce(data?.length ?? 0), (name) =>
           publishInto(deps, name, params, data).then(
             (result) => `{"result":${result}}`,
             (error: unknown) => errorJson(error, deps.onInternalError),
@@ -73,11 +72,6 @@ export function publishMethods(deps: PublishDeps): ApiMethod[] {
     }),
   ];
 }
-
-/** Of a broadcast, on their way to the engine: a quarter of what may wait there. */
-const MAX_BYTES_AT_ONCE = 4 * 1024 * 1024;
-/** However small the payload: 256 at once. */
-const MIN_PUBLICATION_BYTES = MAX_BYTES_AT_ONCE / 256;
 
 async function publishInto(
   deps: PublishDeps,

@@ -1,6 +1,7 @@
 // The gateway as the app module sees it, over the same engine, node bus and rules that the server API uses.
 import { ApiFailure } from '../api/api-errors.ts';
 import { optionsOf } from '../api/channel-options.ts';
+import { inTurns, publicationsAtOnce } from '../api/in-turns.ts';
 import { checkedData } from '../api/payload.ts';
 import type { Broker } from '../engine/broker.ts';
 import type { NodeBus, SurveyResult } from '../engine/node-bus.ts';
@@ -61,39 +62,42 @@ export class AppGateway implements Gateway {
   }
 
   publish(channel: string, data: Data, options: PublishOptions = {}): Promise<Position> {
-    return guarded(async () => {
-      const rules = this.#rules(channel);
-      const payload = checkedData(payloadFrom(data), rules.publicationDataFormat);
-      const { position } = await this.#deps.broker.publish(
-        channel,
-        { data: payload, tags: options.tags },
-        {
-          acknowledged: true,
-          historySize: options.skipHistory === true ? 0 : rules.historySize,
-          historyTtlMs: rules.historyTtlMs,
-          historyMetaTtlMs: rules.historyMetaTtlMs,
-          idempotencyKey: options.idempotencyKey,
-          idempotencyTtlMs: IDEMPOTENCY_TTL_MS,
-          version: options.version,
-          versionEpoch: options.versionEpoch,
-          delta: options.delta === true || rules.deltaPublish,
-        },
-      );
-      return position;
-    });
+    return guarded(() => this.#publish(channel, payloadFrom(data), options));
   }
 
   broadcast(
     channels: readonly string[],
     data: Data,
-    options?: PublishOptions,
+    options: PublishOptions = {},
   ): Promise<readonly (Position | Error)[]> {
-    const published = channels.map((channel) =>
-      this.publish(channel, data, options).catch((error: unknown) =>
-        error instanceof Error ? error : new Error(String(error)),
-      ),
+    return guarded(async () => {
+      const payload = payloadFrom(data);
+      return inTurns(channels, publicationsAtOnce(payload?.length ?? 0), (channel) =>
+        guarded(() => this.#publish(channel, payload, options)).catch((error: unknown) =>
+          error instanceof Error ? error : new Error(String(error)),
+        ),
+      );
+    });
+  }
+
+  async #publish(channel: string, payload: Buffer | undefined, options: PublishOptions): Promise<Position> {
+    const rules = this.#rules(channel);
+    const { position } = await this.#deps.broker.publish(
+      channel,
+      { data: checkedData(payload, rules.publicationDataFormat), tags: options.tags },
+      {
+        acknowledged: true,
+        historySize: options.skipHistory === true ? 0 : rules.historySize,
+        historyTtlMs: rules.historyTtlMs,
+        historyMetaTtlMs: rules.historyMetaTtlMs,
+        idempotencyKey: options.idempotencyKey,
+        idempotencyTtlMs: IDEMPOTENCY_TTL_MS,
+        version: options.version,
+        versionEpoch: options.versionEpoch,
+        delta: options.delta === true || rules.deltaPublish,
+      },
     );
-    return Promise.all(published);
+    return position;
   }
 
   subscribe(target: Target, channel: string, options: SubscribeOptions = {}): Promise<void> {
