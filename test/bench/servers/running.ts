@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { processTree } from '../measure/processes.ts';
 
-const START_PATIENCE_MS = 20_000;
+const START_PATIENCE_MS = 60_000;
 const STOP_PATIENCE_MS = 6000;
 const OUTPUT_KEPT_BYTES = 4000;
 

@@ -53,16 +53,16 @@ t.test('who changes his mind is told of once, or not at all', async (t) => {
   t.equal(await server?.admin.scard('test:a:{room}'), 1);
 });
 
-t.test('a thousand channels of four workers: each change once', async (t) => {
+t.test('hundreds of channels of four workers: each change once', async (t) => {
   const { client, told } = await setUp(t);
   const workers = [await client(), await client(), await client(), await client()];
-  const channels = Array.from({ length: 1000 }, (_, index) => `channel${index}`);
+  const channels = Array.from({ length: 300 }, (_, index) => `channel${index}`);
   await Promise.all(workers.flatMap(({ broker }) => channels.map((channel) => broker.subscribe(channel))));
-  await waitFor('all to be occupied', () => told.length >= 1000);
+  await waitFor('all to be occupied', () => told.length >= 300);
   await Promise.all(workers.flatMap(({ broker }) => channels.map((channel) => broker.unsubscribe(channel))));
-  await waitFor('all to be vacated', () => told.length >= 2000);
-  t.equal(told.length, 2000);
-  t.equal(new Set(told).size, 2000);
+  await waitFor('all to be vacated', () => told.length >= 600);
+  t.equal(told.length, 600);
+  t.equal(new Set(told).size, 600);
 });
 
 t.test('what a worker leaves behind is told by another', async (t) => {

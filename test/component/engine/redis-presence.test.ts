@@ -25,6 +25,17 @@ function info(index: number) {
   return { user: `user${index % USERS}`, client: `client${index}` };
 }
 
+/** In portions: on a busy machine a Redis that gets everything at once may be too late with its first answer. */
+async function inPortions<T>(
+  items: readonly T[],
+  act: (item: T, at: number) => Promise<unknown>,
+): Promise<void> {
+  const size = 500;
+  for (let from = 0; from < items.length; from += size) {
+    await Promise.all(items.slice(from, from + size).map((item, at) => act(item, from + at)));
+  }
+}
+
 /** Names of the commands since the last reset. */
 async function commandsOf(admin: Redis): Promise<readonly string[]> {
   const stats = await admin.info('commandstats');
@@ -38,7 +49,7 @@ t.test('a join in a channel of ten thousand costs what it costs in an empty one'
   if (server === undefined) throw new Error('there is no server');
   const [a, b] = [await engine.client(), await engine.client()];
   const members = Array.from({ length: MEMBERS }, (_, index) => info(index));
-  await Promise.all(members.map((member, at) => (at % 2 === 0 ? a : b).presence.add('stadium', member)));
+  await inPortions(members, (member, at) => (at % 2 === 0 ? a : b).presence.add('stadium', member));
   t.same(await b.presence.stats('stadium'), { clients: MEMBERS, users: USERS });
 
   await server.admin.config('RESETSTAT');
@@ -61,7 +72,7 @@ t.test('ten thousand members of a worker that ends are gone, and users are count
   const engine = await startRedisEngine(t);
   const [a, b] = [await engine.client(), await engine.client()];
   const members = Array.from({ length: MEMBERS }, (_, index) => info(index));
-  await Promise.all(members.map((member) => a.presence.add('stadium', member)));
+  await inPortions(members, (member) => a.presence.add('stadium', member));
   await b.presence.add('stadium', { user: 'user1', client: 'tab' });
   t.same(await b.presence.stats('stadium'), { clients: MEMBERS + 1, users: USERS });
   await a.close();
