@@ -298,6 +298,8 @@ export async function runWorker(): Promise<void> {
     wheel.close();
     await Promise.allSettled([servers.close(), probe.close(), tokens.close(), hooks.close()]);
     await engine.close();
+    // What it has counted stays counted.
+    link.lastWords('metrics', metrics.snapshot());
     readings.close();
     link.close();
   };

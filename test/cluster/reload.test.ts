@@ -2,28 +2,41 @@
 import t from 'tap';
 import { CROWD_CHANNELS, Crowd } from '../helpers/crowd.ts';
 import { startGateway } from '../helpers/gateway.ts';
+import { startHaproxy } from '../helpers/haproxy.ts';
+import { startRedis } from '../helpers/redis.ts';
 
-const CLIENTS = Number(process.env['HOLDFAST_TEST_CLIENTS'] ?? 40);
+/** The full proof takes 500 clients and 10 reloads. */
+const CLIENTS = Number(process.env['HOLDFAST_TEST_CLIENTS'] ?? 60);
 const RELOADS = Number(process.env['HOLDFAST_TEST_RELOADS'] ?? 3);
 
-t.test('embedded engine', async (t) => {
-  const gateway = await startGateway(t, { config: { channel: CROWD_CHANNELS } });
-  const crowd = new Crowd({ gateway, url: gateway.wsUrl, clients: CLIENTS });
-  await crowd.gather(t);
-  crowd.talk();
-  for (let round = 1; round <= RELOADS; round++) {
-    const before = await gateway.workerPids();
-    const { exit, output } = await gateway.command(t, 'reload');
-    t.equal(exit.code, 0, output);
-    const after = await gateway.workerPids();
-    t.notOk(
-      after.some((pid) => before.includes(pid)),
-      'all workers are new',
-    );
-  }
-  await crowd.hush();
-  t.same(crowd.faults().slice(0, 20), []);
-  t.comment(
-    `${crowd.sent} publications, ${await gateway.metric('handoff_connections_total', 'moved')} moves`,
-  );
-});
+for (const engine of ['memory', 'redis'] as const) {
+  t.test(`${engine}: nobody is disconnected, nothing is missing, repeated or swapped`, async (t) => {
+    const redis = engine === 'redis' ? { address: `unix://${(await startRedis(t)).path}` } : {};
+    const gateway = await startGateway(t, {
+      config: { channel: CROWD_CHANNELS, engine: { type: engine, redis } },
+    });
+    const front = await startHaproxy(t, { to: `127.0.0.1:${gateway.port}` });
+    const crowd = new Crowd({
+      gateway,
+      url: front.wssUrl,
+      clients: CLIENTS,
+      socket: { ca: front.certificate },
+    });
+    await crowd.gather(t);
+    crowd.talk();
+    for (let round = 1; round <= RELOADS; round++) {
+      const before = await gateway.workerPids();
+      const { exit, output } = await gateway.command(t, 'reload');
+      t.equal(exit.code, 0, output);
+      const after = await gateway.workerPids();
+      t.notOk(
+        after.some((pid) => before.includes(pid)),
+        'all workers are new',
+      );
+    }
+    await crowd.hush();
+    t.same(crowd.faults().slice(0, 20), []);
+    t.equal(await gateway.metric('handoff_connections_total', 'moved'), RELOADS * (CLIENTS + 2));
+    t.equal(await gateway.metric('connections'), CLIENTS);
+  });
+}

@@ -1,7 +1,7 @@
 // Many official clients that talk without a break, and keep account of everything: what is missing, repeated or swapped, and
 // whether any of them noticed that something happened to its connection.
 import { setTimeout as delay } from 'node:timers/promises';
-import { SubscriptionState } from 'centrifuge';
+import { State, SubscriptionState } from 'centrifuge';
 import type { ClientOptions } from 'ws';
 import { OfficialClient } from './centrifuge.ts';
 import type { Gateway } from './gateway.ts';
@@ -13,6 +13,8 @@ export interface CrowdOptions {
   readonly url: string;
   readonly clients: number;
   readonly socket?: ClientOptions;
+  /** Requests of the server API may fail. */
+  readonly losesRequests?: boolean;
 }
 
 /** Clients that talk to each other. */
@@ -116,6 +118,16 @@ export class Crowd {
     return this.#members.map(({ official }) => official.id);
   }
 
+  /** Connected now. */
+  get connected(): number {
+    return this.#members.filter(({ official }) => official.client.state === State.Connected).length;
+  }
+
+  /** Of whose connections nothing has been noticed. */
+  get undisturbed(): number {
+    return this.#members.filter(({ official }) => official.count('connecting') === 1).length;
+  }
+
   get sent(): number {
     return this.#apiSent + this.#members.reduce((sum, { sent }) => sum + sent, 0);
   }
@@ -170,7 +182,10 @@ export class Crowd {
     while (!this.#isOver) {
       const n = this.#apiSent + 1;
       const data = { from: 'api', n };
-      await gateway.api('broadcast', { channels: ['plain', 'kept:all'], data });
+      await gateway.api('broadcast', { channels: ['plain', 'kept:all'], data }).catch((error: unknown) => {
+        // A worker that is killed takes requests along.
+        if (!(error instanceof TypeError && this.#options.losesRequests === true)) throw error;
+      });
       this.#apiSent = n;
       await delay(API_INTERVAL_MS);
     }

@@ -1,0 +1,124 @@
+// What goes wrong in a reload stops it where it is safe, and what a living process owns lives on.
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { connectControl } from '../../src/cluster/control-client.ts';
+import { Crowd, CROWD_CHANNELS } from '../helpers/crowd.ts';
+import { type Gateway, startGateway } from '../helpers/gateway.ts';
+import type { Scope } from '../helpers/scope.ts';
+import { tempDir } from '../helpers/temp-dir.ts';
+import { waitFor } from '../helpers/wait-for.ts';
+
+const CLIENTS = 20;
+
+async function crowdAt(scope: Scope, gateway: Gateway, losesRequests = false): Promise<Crowd> {
+  const crowd = new Crowd({ gateway, url: gateway.wsUrl, clients: CLIENTS, losesRequests });
+  await crowd.gather(scope);
+  crowd.talk();
+  return crowd;
+}
+
+/** Changes the configuration that the gateway was started with. */
+async function rewrite(gateway: Gateway, change: (config: Record<string, unknown>) => void): Promise<void> {
+  const config: unknown = JSON.parse(await readFile(gateway.configFile, 'utf8'));
+  if (typeof config !== 'object' || config === null) throw new Error('no configuration');
+  const copy: Record<string, unknown> = { ...config };
+  change(copy);
+  await writeFile(gateway.configFile, JSON.stringify(copy));
+}
+
+function progressOf(value: unknown): { readonly state: string; readonly worker: number } {
+  if (typeof value !== 'object' || value === null || !('state' in value) || !('worker' in value))
+    throw new Error('no progress');
+  return { state: String(value.state), worker: Number(value.worker) };
+}
+
+t.test('a configuration that is wrong changes nothing, and says why', async (t) => {
+  const gateway = await startGateway(t, { config: { channel: CROWD_CHANNELS } });
+  const crowd = await crowdAt(t, gateway);
+  const before = await gateway.workerPids();
+  await rewrite(gateway, (config) => {
+    config['clients'] = {};
+  });
+  gateway.child.signal('SIGHUP');
+  const [line] = await waitFor('the refusal', () => {
+    const lines = gateway.logged('reload failed');
+    return lines.length > 0 && lines;
+  });
+  t.match(line, { reason: /clients/ });
+  await rewrite(gateway, (config) => {
+    delete config['clients'];
+    config['workers'] = 3;
+  });
+  const { exit, output } = await gateway.command(t, 'reload');
+  t.equal(exit.code, 1);
+  t.match(output, /only a restart can change workers/);
+  t.same(await gateway.workerPids(), before);
+  await crowd.hush();
+  t.same(crowd.faults(), []);
+});
+
+t.test(
+  'an application that does not start stops the reload; mended, it goes through by SIGHUP',
+  async (t) => {
+    const directory = await tempDir(t);
+    const module = join(directory, 'app.mjs');
+    const working = `export default { disconnect() {} };`;
+    await writeFile(module, working);
+    const gateway = await startGateway(t, { config: { channel: CROWD_CHANNELS, app: { module } } });
+    const crowd = await crowdAt(t, gateway);
+    const before = await gateway.workerPids();
+    await writeFile(module, `throw new Error('broken application');`);
+    const { exit, output } = await gateway.command(t, 'reload');
+    t.equal(exit.code, 1);
+    t.match(output, /worker 1 does not start.*broken application/s);
+    t.same(await gateway.workerPids(), before, 'the old workers serve');
+    await writeFile(module, working);
+    gateway.child.signal('SIGHUP');
+    await waitFor('the reload', () => gateway.logged('reloaded').length === 1);
+    t.notOk((await gateway.workerPids()).some((pid) => before.includes(pid)));
+    await crowd.hush();
+    t.same(crowd.faults(), []);
+  },
+);
+
+t.test('aborted in the middle, it puts back what it has changed', async (t) => {
+  const gateway = await startGateway(t, { config: { channel: CROWD_CHANNELS } });
+  const crowd = await crowdAt(t, gateway);
+  const before = await gateway.workerPids();
+  const control = await connectControl(gateway.controlSocket);
+  t.teardown(() => control.close());
+  const states = new Set<string>();
+  const reload = control.request('reload', null, (value) => {
+    const { state, worker } = progressOf(value);
+    states.add(`${worker} ${state}`);
+    // The first worker has been replaced, the second one is about to give its connections away.
+    if (worker === 2 && state === 'moving') void control.request('reload-abort');
+  });
+  await t.rejects(reload, { code: 'HOLDFAST_RELOAD', message: /stopped: by command/ });
+  t.ok(states.has('2 putting-back'));
+  t.ok(states.has('1 putting-back'));
+  const after = await gateway.workerPids();
+  t.equal(after.length, 2);
+  t.equal(after.filter((pid) => before.includes(pid)).length, 1, 'the second worker is the old one');
+  t.same((await gateway.command(t, 'reload', '--abort')).output, 'no reload is under way\n');
+  await crowd.hush();
+  t.same(crowd.faults(), []);
+});
+
+t.test('a worker killed in the middle of it takes only its own connections along', async (t) => {
+  const gateway = await startGateway(t, { config: { channel: CROWD_CHANNELS }, workers: 2 });
+  const crowd = await crowdAt(t, gateway, true);
+  const before = await gateway.workerPids();
+  const reload = gateway.command(t, 'reload');
+  await waitFor('a new worker', () => gateway.logged('worker ready').length >= 3, 60_000);
+  const successor = (await gateway.workerPids()).find((pid) => !before.includes(pid));
+  if (successor !== undefined) process.kill(successor, 'SIGKILL');
+  await reload;
+  await waitFor('two workers', async () => (await gateway.workerPids()).length === 2);
+  await crowd.hush();
+  // Whoever was on the killed worker came back; nobody hangs, and nobody else noticed.
+  t.equal(crowd.connected, CLIENTS);
+  t.ok(crowd.undisturbed >= 1, `${crowd.undisturbed} of ${CLIENTS} noticed nothing`);
+  t.same(await gateway.stop(), { code: 0, signal: null });
+});
