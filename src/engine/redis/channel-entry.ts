@@ -21,7 +21,9 @@ export class ChannelEntry implements SeenStream {
   repaired = 0;
   held: ChannelMessage[] = [];
   heldBytes = 0;
-  /** Of this node's own messages, the last one that was delivered here without Redis. */
+  /** Of this node's own messages, the last one that came back through Redis. */
+  cameBack = 0;
+  /** The last one that was delivered here without Redis. */
   deliveredLocally = 0;
 
   constructor(channel: string) {

@@ -131,6 +131,13 @@ export class Channels {
     });
   }
 
+  /** Redis was given it and may have taken it or not. Should it still come, it is known by its number. */
+  deliverUnsent(entry: ChannelEntry, origin: Origin, news: () => ChannelNews): void {
+    if (!this.#has(entry) || entry.state === 'subscribing') return;
+    if (origin.number > Math.max(entry.cameBack, entry.deliveredLocally))
+      this.deliverLocally(entry, origin, news());
+  }
+
   close(): void {
     clearTimeout(this.#retry);
     clearImmediate(this.#deliveringLocally);
@@ -145,6 +152,7 @@ export class Channels {
     if (origin !== undefined) {
       const isOwn = origin.node === this.#deps.node && !origin.mayBeMissing;
       if (isOwn && origin.number <= entry.deliveredLocally) return;
+      if (isOwn) entry.cameBack = origin.number;
       this.#deliver(entry.channel, news, origin);
       return;
     }

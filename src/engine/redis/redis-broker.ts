@@ -237,7 +237,9 @@ export class RedisBroker implements Broker {
       const args = [keys.pubSub(channel), message];
       const sent = shard.call(channel, shard.publishCommand, args, message.length + CALL_BYTES);
       if (what.isAcknowledged) return this.#acknowledged(sent);
-      sent.catch(this.#onUnsent);
+      sent.catch((error: unknown) =>
+        this.#onUnsent(error, entry, { node, number, mayBeMissing: false }, what.news),
+      );
     }
     this.published += 1;
     return TAKEN;
@@ -249,10 +251,12 @@ export class RedisBroker implements Broker {
     return TAKEN;
   }
 
-  readonly #onUnsent = (error: unknown): void => {
+  /** The publisher was told that it is on its way: it reaches at least those who are here. */
+  #onUnsent(error: unknown, entry: ChannelEntry | undefined, origin: Origin, news: () => ChannelNews): void {
     this.unsent += 1;
     this.#deps.logger?.debug({ reason: reasonOf(error) }, 'redis did not take what was published');
-  };
+    if (entry !== undefined) this.channels.deliverUnsent(entry, origin, news);
+  }
 
   async #read(
     channel: string,

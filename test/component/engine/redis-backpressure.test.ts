@@ -38,8 +38,10 @@ for (const [kind, options] of [
       t.equal(failures.length, 50);
       t.ok(failures.includes('Redis does not answer'));
     }
-    await waitFor('those that were on their way to be given up', () => engineClient.stats.pendingCalls === 0);
-    t.equal(engineClient.stats.unsent, 50 - failures.length);
+    await waitFor(
+      'those that were on their way to be given up',
+      () => engineClient.stats.unsent === 50 - failures.length,
+    );
     await t.rejects(
       async () => broker.publish('room', { data }, KEPT),
       UnavailableError,
@@ -73,4 +75,51 @@ t.test('what is published in one turn of the event loop leaves together', async 
   );
   const count = (await reads()) - before;
   t.ok(count < 200, `Redis read ${count} times for 1000 publications`);
+});
+
+t.test('what was on its way when Redis stopped reaches those who are here, and everybody once', async (t) => {
+  const engine = await startRedisEngine(t);
+  const [server] = engine.servers;
+  if (server === undefined) throw new Error('there is no server');
+  const [a, b] = [await engine.client(), await engine.client()];
+  await Promise.all([a.broker.subscribe('room'), b.broker.subscribe('room')]);
+  const publish = async (text: string): Promise<unknown> =>
+    a.broker.publish('room', { data: Buffer.from(text) }, PLAIN);
+  await publish('before');
+  await a.events.until('room', 1);
+  server.child.signal('SIGSTOP');
+  for (const text of ['1', '2', '3']) await publish(text);
+  await a.events.until('room', 4);
+  // By now Redis is known to be away.
+  await publish('4');
+  await a.events.until('room', 5);
+  server.child.signal('SIGCONT');
+  await b.events.untilText('room', '3');
+  await waitFor('Redis to be back', () => a.engineClient.stats.pendingCalls === 0 && a.engineClient.stats.up);
+  await publish('after');
+  await a.events.untilText('room', 'after');
+  await b.events.untilText('room', 'after');
+  t.same(a.events.texts('room'), ['before', '1', '2', '3', '4', 'after']);
+  t.same(b.events.texts('room'), ['before', '1', '2', '3', 'after'], '4 was not for others');
+  t.equal(a.engineClient.stats.unsent, 3);
+});
+
+t.test('what was on its way when Redis died reaches those who are here', async (t) => {
+  const engine = await startRedisEngine(t);
+  const [a] = [await engine.client()];
+  await a.broker.subscribe('room');
+  const publishing = engine.stop();
+  let sent = 0;
+  await waitFor('Redis to be gone', async () => {
+    sent += 1;
+    await a.broker.publish('room', { data: Buffer.from(String(sent)) }, PLAIN);
+    return !a.engineClient.stats.up;
+  });
+  await publishing;
+  await a.events.untilText('room', String(sent));
+  t.same(
+    a.events.texts('room'),
+    Array.from({ length: sent }, (_, index) => String(index + 1)),
+    `all ${sent}, in order, once`,
+  );
 });
