@@ -168,14 +168,19 @@ function pongDeadlineMs(state: ConnectionState, readAtMs: number, timing: Heartb
   return Math.max(state.pongByMs, readAtMs + timing.pongTimeoutMs);
 }
 
+/** Nothing changes, and the command is carried out: what nearly all commands come to, told without making an event. */
+export function justRuns({ phase }: ConnectionState, kind: CommandKind): boolean {
+  return phase === 'live' && kind !== 'connect' && kind !== 'pong';
+}
+
 function onCommand(state: ConnectionState, kind: CommandKind): ConnectionTransition {
+  if (justRuns(state, kind)) return [state, RUN];
   if (state.phase === 'opened') {
     return kind === 'connect'
       ? [{ ...state, phase: 'connecting' }, RUN]
       : close(state, CloseCauses.badRequest);
   }
   if (state.phase !== 'live' || kind === 'connect') return close(state, CloseCauses.badRequest);
-  if (kind !== 'pong') return [state, RUN];
   if (state.pongByMs === Infinity) return close(state, CloseCauses.badRequest);
   return [{ ...state, pongByMs: Infinity }, NONE];
 }

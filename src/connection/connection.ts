@@ -15,6 +15,7 @@ import {
   type ConnectionEvent,
   type ConnectionState,
   type HeartbeatTiming,
+  justRuns,
   nextDeadlineMs,
   openedState,
   relativeTo,
@@ -419,7 +420,8 @@ export class Connection implements Timed, Flushable {
       }
       if (!this.#mayStart(command)) break;
       this.#inbox.shift();
-      if (this.dispatch({ type: 'command', kind: command.kind })) this.#run(command);
+      const { kind } = command;
+      if (justRuns(this.#state, kind) || this.dispatch({ type: 'command', kind })) this.#run(command);
     }
     this.#batching = false;
     if (this.isClosed) return;

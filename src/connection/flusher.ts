@@ -13,25 +13,28 @@ export class Flusher {
   #dirty: Flushable[] = [];
   #head = 0;
   #scheduled = false;
-  #held = false;
+  #isTurnEnd = false;
+  #source: (() => boolean) | undefined;
+
+  /**
+   * `source` is called at the end of each turn that was woken, before anything is written, and may add and flush by itself;
+   * true: it wants to be called again after other work of the loop. So what it adds joins what was added before.
+   */
+  feedFrom(source: () => boolean): void {
+    this.#source = source;
+  }
+
+  /** The source has something. */
+  wake(): void {
+    if (this.#scheduled || this.#isTurnEnd) return;
+    this.#scheduled = true;
+    setImmediate(this.#onTurnEnd);
+  }
 
   /** The caller sees to it that one is added once until it is flushed. */
   add(flushable: Flushable): void {
     this.#dirty.push(flushable);
-    if (!this.#held) this.#schedule();
-  }
-
-  /**
-   * The caller adds many in this turn and flushes by itself before `release`: no turn of the event loop is asked for
-   * meanwhile, which would cost a poll of the kernel each time.
-   */
-  hold(): void {
-    this.#held = true;
-  }
-
-  release(): void {
-    this.#held = false;
-    if (this.#dirty.length > 0) this.#schedule();
+    this.wake();
   }
 
   /** Writes now, up to `untilMs` on performance.now()'s clock. True when nothing is left. */
@@ -49,12 +52,15 @@ export class Flusher {
 
   readonly #onTurnEnd = (): void => {
     this.#scheduled = false;
-    if (!this.flush(performance.now() + SLICE_MS)) this.#schedule();
+    // What is added meanwhile is written at this end: no turn of the loop is asked for, each of which polls the kernel.
+    this.#isTurnEnd = true;
+    let isDone = false;
+    try {
+      const hasMore = this.#source?.() ?? false;
+      isDone = this.flush(performance.now() + SLICE_MS) && !hasMore;
+    } finally {
+      this.#isTurnEnd = false;
+    }
+    if (!isDone) this.wake();
   };
-
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(this.#onTurnEnd);
-  }
 }

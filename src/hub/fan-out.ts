@@ -23,7 +23,6 @@ export class FanOut {
   readonly #flusher: Flusher;
   readonly #pass: PassDeps;
   #queue: HubChannel[] = [];
-  #scheduled = false;
   #pendingBytes = 0;
 
   constructor(deps: FanOutDeps) {
@@ -33,6 +32,7 @@ export class FanOut {
       this.#pendingBytes -= bytes;
     };
     this.#pass = { codecs, serve, onPassDone, onTaken };
+    this.#flusher.feedFrom(this.#onTurnEnd);
   }
 
   /** The channel has something to deliver. What is added in one event-loop turn goes out together at its end. */
@@ -40,7 +40,7 @@ export class FanOut {
     if (channel.queued) return;
     channel.queued = true;
     this.#queue.push(channel);
-    this.#schedule();
+    this.#flusher.wake();
   }
 
   /** Bytes that wait in all channels together. */
@@ -49,18 +49,11 @@ export class FanOut {
     return this.#pendingBytes;
   }
 
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(this.#onTurnEnd);
-  }
-
-  readonly #onTurnEnd = (): void => {
-    this.#scheduled = false;
+  readonly #onTurnEnd = (): boolean => {
+    const queue = this.#queue;
+    if (queue.length === 0) return false;
     const flusher = this.#flusher;
     const untilMs = performance.now() + SLICE_MS;
-    flusher.hold();
-    const queue = this.#queue;
     let room = QUANTUM;
     let done = 0;
     while (done < queue.length) {
@@ -75,9 +68,7 @@ export class FanOut {
       room = QUANTUM;
       if (!flusher.flush(untilMs) || performance.now() >= untilMs) break;
     }
-    flusher.flush(untilMs);
-    flusher.release();
-    this.#queue = queue.slice(done);
-    if (this.#queue.length > 0) this.#schedule();
+    this.#queue = done === queue.length ? [] : queue.slice(done);
+    return this.#queue.length > 0;
   };
 }

@@ -98,14 +98,16 @@ function start(deps: JoinDeps, subscription: Subscription, channel: HubChannel, 
   const missed = channel.itemsSince(since);
   channel.endJoin();
   hub.admit(subscription, channel);
+  // Its own join is newer, and comes to it as to all others.
+  const known = channel.sequence;
   if (state.announced) broker.publishJoin(state.channel, state.info).catch(hub.onCleanUpFailure);
   if (missed === undefined && state.positioned) {
     hub.insufficientState(subscription);
     return;
   }
   // First what arrived while joining. Items that are still on their way through the fan-out are among it, and not newer
-  // than `channel.sequence`: they do not come again.
+  // than `known`: they do not come again.
   subscription.since = since;
   for (const item of missed ?? []) serveItem(hub.serving, subscription, item);
-  subscription.since = subscription.live ? channel.sequence : Infinity;
+  subscription.since = subscription.live ? known : Infinity;
 }

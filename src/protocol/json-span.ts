@@ -1,6 +1,11 @@
 // Finds the raw text of members in JSON that is already known to be valid, so that payloads travel exactly as they were
 // written: parsing and printing them again would round integers above 2^53.
 
+interface Span {
+  from: number;
+  to: number;
+}
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
@@ -15,15 +20,11 @@ const CLOSE_BRACKET = 0x5d;
  * counts, as in JSON.parse. `text` must be valid JSON.
  */
 export function memberSpan(text: string, path: readonly string[]): string | undefined {
-  let start = skipSpace(text, 0);
-  let end = text.length;
+  const span: Span = { from: skipSpace(text, 0), to: text.length };
   for (const key of path) {
-    if (text.charCodeAt(start) !== OPEN_BRACE) return undefined;
-    const member = findMember(text, start, key);
-    if (member === undefined) return undefined;
-    [start, end] = member;
+    if (text.charCodeAt(span.from) !== OPEN_BRACE || !findMember(text, span, key)) return undefined;
   }
-  return text.slice(start, path.length === 0 ? lastNonSpace(text, end) : end);
+  return text.slice(span.from, path.length === 0 ? lastNonSpace(text, span.to) : span.to);
 }
 
 /** Raw texts of an array's elements; empty when `text` is no array. `text` must be valid JSON. */
@@ -58,12 +59,30 @@ export function stripNewlines(json: string): string {
   return json.includes('\n') || json.includes('\r') ? json.replace(/[\r\n]+/g, '') : json;
 }
 
-function findMember(text: string, open: number, wanted: string): [number, number] | undefined {
-  let found: [number, number] | undefined;
-  eachMember(text, open, (key, from, to) => {
-    if (key === wanted) found = [from, to];
-  });
-  return found;
+/** Narrows the span of an object to its member's value; false when it has none of this name. */
+function findMember(text: string, span: Span, wanted: string): boolean {
+  let isFound = false;
+  let at = skipSpace(text, span.from + 1);
+  while (at < text.length && text.charCodeAt(at) !== CLOSE_BRACE) {
+    const keyAt = at;
+    const keyEnd = skipString(text, at);
+    at = skipToValue(text, keyEnd);
+    const end = skipValue(text, at);
+    if (isKey(text, keyAt, keyEnd, wanted)) {
+      isFound = true;
+      span.from = at;
+      span.to = end;
+    }
+    at = skipToNext(text, end);
+  }
+  return isFound;
+}
+
+function isKey(text: string, from: number, to: number, wanted: string): boolean {
+  // Nearly all keys are written as they are read.
+  if (to - from - 2 === wanted.length && text.startsWith(wanted, from + 1)) return true;
+  const raw = text.slice(from, to);
+  return raw.includes('\\') && JSON.parse(raw) === wanted;
 }
 
 function eachMember(
@@ -76,13 +95,21 @@ function eachMember(
     const keyEnd = skipString(text, at);
     const rawKey = text.slice(at + 1, keyEnd - 1);
     const key = rawKey.includes('\\') ? String(JSON.parse(text.slice(at, keyEnd))) : rawKey;
-    at = skipSpace(text, keyEnd);
-    if (text.charCodeAt(at) === COLON) at = skipSpace(text, at + 1);
+    at = skipToValue(text, keyEnd);
     const end = skipValue(text, at);
     visit(key, at, end);
-    at = skipSpace(text, end);
-    if (text.charCodeAt(at) === COMMA) at = skipSpace(text, at + 1);
+    at = skipToNext(text, end);
   }
+}
+
+function skipToValue(text: string, keyEnd: number): number {
+  const at = skipSpace(text, keyEnd);
+  return text.charCodeAt(at) === COLON ? skipSpace(text, at + 1) : at;
+}
+
+function skipToNext(text: string, end: number): number {
+  const at = skipSpace(text, end);
+  return text.charCodeAt(at) === COMMA ? skipSpace(text, at + 1) : at;
 }
 
 function skipValue(text: string, start: number): number {

@@ -25,7 +25,7 @@ export function frameMessage(format: WireFormat, message: Message): Buffer {
     case 'websocket':
       return webSocketMessage(format, message);
     case 'stream':
-      return typeof message === 'string' ? Buffer.from(`${message}\n`) : message;
+      return format.encoding === 'json' ? Buffer.from(`${message.toString()}\n`) : bytesOf(message);
     case 'sse':
       return Buffer.from(`data: ${message.toString()}\n\n`);
   }

@@ -51,9 +51,9 @@ export class ClientChannels {
   readonly #listener: BrokerListener;
   readonly #logger: Logger | undefined;
   readonly #entries = new Map<string, ChannelEntry>();
-  /** Local deliveries of this turn. */
+  /** What the listener published while it was being called. */
   #local: Delivery[] = [];
-  #draining = false;
+  #delivering = false;
   #drainLater: NodeJS.Immediate | undefined;
   delivered = 0;
 
@@ -123,7 +123,8 @@ export class ClientChannels {
       if (after > landed) break;
       due += 1;
     }
-    for (const delivery of held.splice(0, due)) this.#enqueue(delivery);
+    this.#local.push(...held.splice(0, due));
+    this.drain();
   }
 
   /** False when so much is held that nothing more may be published into this channel. */
@@ -131,44 +132,37 @@ export class ClientChannels {
     return held.length < MAX_HELD;
   }
 
-  /** For the own listener, at the end of this turn of the caller or when it is due. */
+  /** For the own listener: now, or when what was sent before it has landed. */
   deliver(delivery: Delivery): void {
     const { landed, held } = delivery.entry;
-    if (delivery.after === landed) this.#enqueue(delivery);
-    else held.push(delivery);
+    if (delivery.after !== landed) held.push(delivery);
+    else if (this.#delivering || this.#local.length > 0) {
+      // A listener that publishes in turn must leave the event loop its share.
+      this.#local.push(delivery);
+      this.#drainLater ??= setImmediate(this.#onImmediate);
+    } else this.#deliverNow(delivery);
   }
 
-  /** Delivers what is due, now. */
+  /** Delivers what waits for its turn, now. */
   drain(): void {
-    if (this.#local.length === 0 || this.#draining) return;
-    this.#draining = true;
+    if (this.#local.length === 0 || this.#delivering) return;
     const local = this.#local;
     this.#local = [];
-    for (const delivery of local) {
-      if (!this.has(delivery.entry)) continue;
-      const { channel } = delivery.entry;
-      const { origin } = delivery;
-      if (delivery.kind === 'publication') this.plain(channel, delivery.publication, origin);
-      else this.presence(delivery.kind, channel, delivery.info, origin);
-    }
-    this.#draining = false;
+    for (const delivery of local) if (this.has(delivery.entry)) this.#deliverNow(delivery);
   }
 
-  #enqueue(delivery: Delivery): void {
-    this.#local.push(delivery);
-    if (this.#local.length > 1) return;
-    if (!this.#draining) {
-      queueMicrotask(() => {
-        this.drain();
-      });
-      return;
-    }
-    // A listener that publishes in turn must leave the event loop its share.
-    this.#drainLater ??= setImmediate(() => {
-      this.#drainLater = undefined;
-      this.drain();
-    });
+  #deliverNow(delivery: Delivery): void {
+    const { entry, origin } = delivery;
+    this.#delivering = true;
+    if (delivery.kind === 'publication') this.plain(entry.channel, delivery.publication, origin);
+    else this.presence(delivery.kind, entry.channel, delivery.info, origin);
+    this.#delivering = false;
   }
+
+  readonly #onImmediate = (): void => {
+    this.#drainLater = undefined;
+    this.drain();
+  };
 
   /** A publication without a place in a stream. */
   plain(channel: string, publication: Publication, origin: Origin): void {

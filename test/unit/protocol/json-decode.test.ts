@@ -107,7 +107,7 @@ t.test('every command, with all of its fields', async (t) => {
     [{ unsubscribe: { channel: 'c' } }, { kind: 'unsubscribe', channel: 'c' }],
     [
       { publish: { channel: 'c', data: 'x', type: 1 } },
-      { kind: 'publish', channel: 'c', data: Buffer.from('"x"'), type: 1 },
+      { kind: 'publish', channel: 'c', data: Buffer.from('"x"'), isJson: true, type: 1 },
     ],
     [{ presence: { channel: 'c' } }, { kind: 'presence', channel: 'c' }],
     [{ presence_stats: { channel: 'c' } }, { kind: 'presence_stats', channel: 'c' }],
@@ -155,6 +155,7 @@ t.test('absent and null are the zero value', async (t) => {
     id: 1,
     channel: '',
     data: undefined,
+    isJson: true,
     type: 0,
   });
 });
