@@ -253,7 +253,8 @@ export class Connection implements Timed, Flushable {
     for (const command of commands) {
       // A pong is not held up by a handler that takes its time.
       if (command.kind === 'pong') this.#onPong();
-      else (this.#inbox ??= []).push(command);
+      else if (this.#inbox === undefined) this.#inbox = [command];
+      else this.#inbox.push(command);
     }
     if (this.#inbox !== undefined) this.#waitingBytes += frame.length;
     this.#pump();
@@ -476,7 +477,8 @@ export class Connection implements Timed, Flushable {
 
   #answer(message: Message): void {
     if (this.isClosed) return;
-    (this.#replies ??= []).push(message);
+    if (this.#replies === undefined) this.#replies = [message];
+    else this.#replies.push(message);
     if (!this.#batching) this.#frameReplies();
   }
 

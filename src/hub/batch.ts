@@ -3,7 +3,9 @@ import type { Subscription } from '../connection/subscription.ts';
 import { frameMessages } from '../protocol/message-framing.ts';
 import type { Message } from '../protocol/replies.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
-import { type ChannelItem, type Codecs, type ItemForm, slotOf } from './channel-item.ts';
+import type { ChannelItem, Codecs } from './channel-item.ts';
+import { FrameCache } from './frame-cache.ts';
+import type { ItemForm } from './item-form.ts';
 
 /** Offsets of publications that follow each other in one epoch. */
 interface StreamRange {
@@ -19,7 +21,7 @@ export class Batch {
   readonly #codecs: Codecs;
   readonly #firstSequence: number;
   readonly #isPublications: boolean;
-  #frames: (Buffer | null | undefined)[] | undefined;
+  #frames: FrameCache | undefined;
 
   constructor(items: readonly ChannelItem[], codecs: Codecs) {
     this.items = items;
@@ -43,8 +45,9 @@ export class Batch {
   frame(format: WireFormat, form: ItemForm): Buffer | null {
     const only = this.items.length === 1 ? this.items[0] : undefined;
     if (only !== undefined) return only.frame(format, this.#codecs, form);
-    this.#frames ??= [];
-    return (this.#frames[slotOf(format, form)] ??= this.#encode(format, form));
+    this.#frames ??= new FrameCache();
+    const known = this.#frames.find(format, form);
+    return known === undefined ? this.#frames.add(format, form, this.#encode(format, form)) : known;
   }
 
   /** In which form the subscriber may get the frame of the whole batch as it is; undefined: item by item. */

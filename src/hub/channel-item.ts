@@ -2,6 +2,8 @@
 import { fossilDelta } from '../protocol/fossil-delta.ts';
 import type { Origin } from '../engine/numbering.ts';
 import { frameMessage } from '../protocol/message-framing.ts';
+import { FrameCache } from './frame-cache.ts';
+import type { ItemForm } from './item-form.ts';
 import type { ClientInfo, Publication } from '../protocol/publication.ts';
 import type { Codec, DeliveredPublication, Message, Push } from '../protocol/replies.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
@@ -25,15 +27,6 @@ export type ChannelEvent =
       readonly origin?: Origin | undefined;
     };
 
-/**
- * plain: as published · full: the whole payload in the form of a delta subscription · patch: what changed since the
- * publication before, or full where there is nothing to compare with (client protocol §16).
- */
-export type ItemForm = 'plain' | 'full' | 'patch';
-
-const FORM_INDEX = { plain: 0, full: 1, patch: 2 } as const;
-const FORMS = 3;
-
 /** So that many items without a payload (joins, leaves) do not wait for free. */
 const ENVELOPE_BYTES = 128;
 
@@ -42,9 +35,7 @@ export class ChannelItem {
   /** Place among this worker's deliveries of the channel. */
   readonly sequence: number;
   readonly event: ChannelEvent;
-  /** By wire format and form; most items are wanted in one only. */
-  #messages: (Message | null | undefined)[] | undefined;
-  #frames: (Buffer | null | undefined)[] | undefined;
+  readonly #frames = new FrameCache();
 
   constructor(channel: string, sequence: number, event: ChannelEvent) {
     this.channel = channel;
@@ -66,19 +57,15 @@ export class ChannelItem {
 
   /** The unframed push; null when the payload has no form in this encoding. */
   message(format: WireFormat, codecs: Codecs, form: ItemForm): Message | null {
-    this.#messages ??= [];
-    return (this.#messages[slotOf(format, form)] ??=
-      codecs[format.encoding].push(this.#asPush(format, form), format.unidirectional) ?? null);
+    return codecs[format.encoding].push(this.#asPush(format, form), format.unidirectional) ?? null;
   }
 
   /** The push in a frame of its own. */
   frame(format: WireFormat, codecs: Codecs, form: ItemForm): Buffer | null {
-    this.#frames ??= [];
-    const slot = slotOf(format, form);
-    const known = this.#frames[slot];
+    const known = this.#frames.find(format, form);
     if (known !== undefined) return known;
     const message = this.message(format, codecs, form);
-    return (this.#frames[slot] = message === null ? null : frameMessage(format, message));
+    return this.#frames.add(format, form, message === null ? null : frameMessage(format, message));
   }
 
   #asPush(format: WireFormat, form: ItemForm): Push {
@@ -98,8 +85,4 @@ export class ChannelItem {
 export function inDeltaForm(publication: Publication, patch?: Buffer): DeliveredPublication {
   const delta = { data: patch ?? publication.data, isPatch: patch !== undefined };
   return { ...publication, delta };
-}
-
-export function slotOf(format: WireFormat, form: ItemForm): number {
-  return format.index * FORMS + FORM_INDEX[form];
 }

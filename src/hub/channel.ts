@@ -37,7 +37,8 @@ export class HubChannel {
   /** In the fan-out's queue. */
   queued = false;
   #sequence = 0;
-  #pending: ChannelItem[] = [];
+  // Undefined when there is none: an empty array that is kept grows old, and what is then put into it outlives its end.
+  #pending: ChannelItem[] | undefined;
   #pendingBytes = 0;
   #joinLog: ChannelItem[] = [];
   #joinLogBytes = 0;
@@ -66,7 +67,7 @@ export class HubChannel {
   }
 
   get hasWork(): boolean {
-    return this.#batch !== undefined || this.#pending.length > 0;
+    return this.#batch !== undefined || this.#pending !== undefined;
   }
 
   /** Returns how many of its publisher are missing before it. */
@@ -77,7 +78,8 @@ export class HubChannel {
     if (event.kind === 'publication' && event.publication.offset > 0) {
       this.top = { offset: event.publication.offset, epoch: event.epoch };
     }
-    this.#pending.push(item);
+    if (this.#pending === undefined) this.#pending = [item];
+    else this.#pending.push(item);
     this.#pendingBytes += item.bytes;
     if (this.joiners > 0) this.#logForJoiners(item);
     return missing;
@@ -85,8 +87,8 @@ export class HubChannel {
 
   /** Throws away what has not begun to go out; positioned subscribers notice the gap by themselves. */
   dropPending(): number {
-    const dropped = this.#pending.length;
-    this.#pending = [];
+    const dropped = this.#pending?.length ?? 0;
+    this.#pending = undefined;
     this.#pendingBytes = 0;
     return dropped;
   }
@@ -148,7 +150,7 @@ export class HubChannel {
         this.#batch = undefined;
         this.#cursor = undefined;
         // An empty pass must not make the caller believe that there is nothing left.
-        if (this.#pending.length === 0) return served;
+        if (this.#pending === undefined) return served;
       } else {
         const subscription = next.value;
         pass.serve(subscription, this.#batch);
@@ -173,21 +175,22 @@ export class HubChannel {
   }
 
   #nextBatch(pass: PassDeps): Batch | undefined {
-    const first = this.#pending[0];
-    if (first === undefined) return undefined;
+    const pending = this.#pending;
+    const first = pending?.[0];
+    if (pending === undefined || first === undefined) return undefined;
     let end = 0;
     let bytes = 0;
-    for (const item of this.#pending) {
+    for (const item of pending) {
       const isSameKind = (item.event.kind === 'publication') === (first.event.kind === 'publication');
       if (end === MAX_BATCH_ITEMS || !isSameKind) break;
       if (end > 0 && bytes + item.bytes > MAX_BATCH_BYTES) break;
       bytes += item.bytes;
       end += 1;
     }
-    const items = end === this.#pending.length ? this.#pending : this.#pending.slice(0, end);
-    this.#pending = end === this.#pending.length ? [] : this.#pending.slice(end);
+    const isAll = end === pending.length;
+    this.#pending = isAll ? undefined : pending.slice(end);
     this.#pendingBytes -= bytes;
     pass.onTaken(bytes);
-    return new Batch(items, pass.codecs);
+    return new Batch(isAll ? pending : pending.slice(0, end), pass.codecs);
   }
 }

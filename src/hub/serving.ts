@@ -2,7 +2,8 @@
 import type { Subscription } from '../connection/subscription.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
 import type { Batch } from './batch.ts';
-import type { ChannelItem, Codecs, ItemForm } from './channel-item.ts';
+import type { ChannelItem, Codecs } from './channel-item.ts';
+import type { ItemForm } from './item-form.ts';
 
 export interface ServingDeps {
   readonly codecs: Codecs;
