@@ -147,7 +147,9 @@ function streamPosition(value: unknown): { offset: number; epoch: string } | und
 function rawBytes(text: string, path: readonly string[]): Buffer | undefined {
   const span = memberSpan(text, path);
   // A carriage return can stand between tokens of one line; it would reach other clients inside a frame of ours.
-  return span === undefined || span === 'null' ? undefined : Buffer.from(span.includes('\r') ? span.replaceAll('\r', '') : span);
+  return span === undefined || span === 'null'
+    ? undefined
+    : Buffer.from(span.includes('\r') ? span.replaceAll('\r', '') : span);
 }
 
 const MAX_UINT32 = 0xffff_ffff;
