@@ -95,7 +95,7 @@ export class HubChannel {
 
   /** What has not reached every subscriber yet, oldest first. */
   unserved(): readonly ChannelItem[] {
-    return this.#batch === undefined ? this.#pending : [...this.#batch.items, ...this.#pending];
+    return [...(this.#batch?.items ?? []), ...(this.#pending ?? [])];
   }
 
   beginJoin(): number {
