@@ -308,7 +308,9 @@ export class RedisEngineClient {
     while (state.beginAgain && !this.#begun.has(shard)) {
       state.beginAgain = false;
       try {
-        await Promise.all([this.#nodes.listen(shard), state.lease.renew()]);
+        // One after the other: nothing of this try is on its way when the next one begins.
+        await this.#nodes.listen(shard);
+        await state.lease.renew();
       } catch (error) {
         this.#deps.logger?.debug({ redis: shard.name, reason: reasonOf(error) }, 'redis went away again');
         clearTimeout(state.retry);
