@@ -143,7 +143,7 @@ export async function startCluster(scope: Scope, withReplicas = false): Promise<
         'cluster-enabled': 'yes',
         'cluster-port': busPorts[index] ?? 0,
         'cluster-config-file': 'nodes.conf',
-        'cluster-node-timeout': 1500,
+        'cluster-node-timeout': 2000,
         'repl-diskless-sync-delay': 0,
       }),
   );

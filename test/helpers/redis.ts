@@ -61,6 +61,13 @@ export class RedisServer {
   }
 
   async start(over: ServerOptions = {}): Promise<void> {
+    await this.begin(over);
+    const { child } = this;
+    await child.waitUntil('Redis to be ready', () => /ready to accept connections/i.test(child.output));
+  }
+
+  /** Does not wait for it to be ready. */
+  async begin(over: ServerOptions = {}): Promise<void> {
     await mkdir(this.#directory, { recursive: true });
     const options: ServerOptions = {
       port: 0,
@@ -72,9 +79,7 @@ export class RedisServer {
       ...over,
     };
     const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    const child = new Child(this.#scope, 'redis-server', args);
-    this.#child = child;
-    await child.waitUntil('Redis to be ready', () => /ready to accept connections/i.test(child.output));
+    this.#child = new Child(this.#scope, 'redis-server', args);
   }
 
   /** At once and without saving. */
