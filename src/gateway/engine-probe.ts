@@ -16,7 +16,7 @@ export interface EngineProbeDeps {
 }
 
 const INTERVAL_MS = 1_000;
-const TIMEOUT_MS = 4_000;
+const TIMEOUT_MS = 3_500;
 /**
  * Stored: an engine that can pass messages on but not keep them is not well, and one that serves the channels of a single
  * process inside that process proves nothing by them.
