@@ -45,7 +45,7 @@ t.test('states of Redis', async (t) => {
     const trouble = await Trouble.begin(t, gateway);
     await redis.admin.call('FLUSHALL');
     await redis.kill();
-    await trouble.untilUnready(/redis/);
+    await trouble.flow.untilRefused(1);
     await redis.start({ dbfilename: 'none.rdb' });
     await trouble.ends({ mayTell: true });
   });
