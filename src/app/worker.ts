@@ -277,11 +277,8 @@ export async function runWorker(): Promise<void> {
     groups.push(api);
   }
   const { internal_port: internalPort, internal_address: internalAddress } = config.http_server;
-  const servers = await createHttpServers({
-    groups,
-    internal: internalPort === null ? undefined : { host: internalAddress, port: internalPort },
-    logger: log,
-  });
+  const internal = internalPort === null ? undefined : { host: internalAddress, port: internalPort };
+  const servers = await orFail(link, () => createHttpServers({ groups, internal, logger: log }));
   transports.attach(servers.publicServer);
   serveAssignedConnections(servers.publicServer, link);
 

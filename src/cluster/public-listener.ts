@@ -4,6 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from '../observe/logger.ts';
 import { addressText } from '../util/address-text.ts';
 import { ConfigError, UnavailableError } from '../util/errors.ts';
+import { listenError } from '../util/listen-error.ts';
 
 export type ListenAddress =
   | { readonly kind: 'tcp'; readonly host: string | undefined; readonly port: number }
@@ -33,7 +34,8 @@ export class PublicListener {
     // Half-open as http.Server: a client may end its side after the request.
     const server = createServer({ allowHalfOpen: true }, this.#deps.onConnection);
     await new Promise<void>((resolve, reject) => {
-      const onError = (error: Error): void => reject(explain(error, address));
+      const onError = (error: Error): void =>
+        reject(listenError(error, address.kind === 'unix' ? address.path : `port ${address.port}`));
       server.once('error', onError);
       server.once('listening', () => server.off('error', onError));
       server.listen(
@@ -60,22 +62,6 @@ export class PublicListener {
     for (const path of this.#unixPaths) rmSync(path, { force: true });
     this.#unixPaths.length = 0;
   }
-}
-
-function explain(error: Error, address: ListenAddress): Error {
-  const where = address.kind === 'unix' ? address.path : `port ${address.port}`;
-  const code = 'code' in error ? error.code : undefined;
-  if (code === 'EADDRINUSE') {
-    return new UnavailableError(`${where} is in use by another program: stop it or choose another`, {
-      cause: error,
-    });
-  }
-  if (code === 'EACCES') {
-    return new ConfigError(`this user may not listen on ${where}: choose another or grant it`, {
-      cause: error,
-    });
-  }
-  return new ConfigError(`cannot listen on ${where}: ${error.message}`, { cause: error });
 }
 
 /** Removes a socket file that a process left behind when it was killed; one that somebody still serves is an error. */

@@ -83,7 +83,9 @@ export const pattern = (about: string) =>
 export const urlPath = (about: string, initial: string) =>
   z
     .string()
-    .regex(/^\/[^\s?#]*[^\s?#/]$/, { error: 'expected a path such as "/api", without a slash at the end' })
+    .regex(/^\/[^\s?#:*%]*[^\s?#:*%/]$/, {
+      error: 'expected a path such as "/api", without a slash at the end or any of ?#:*%',
+    })
     .prefault(initial)
     .meta({ description: about });
 

@@ -19,6 +19,7 @@ import {
   type onRequestHookHandler,
 } from 'fastify';
 import type { Logger } from '../observe/logger.ts';
+import { listenError } from '../util/listen-error.ts';
 import { parseTarget } from './client-request.ts';
 
 /** Routes that belong together, and where they are served. */
@@ -248,9 +249,10 @@ function refuseTunnel(_request: IncomingMessage, socket: Duplex): void {
 
 async function listen(server: Server, at: { readonly host: string; readonly port: number }): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    const onError = (error: Error): void => reject(listenError(error, `internal port ${at.port}`));
+    server.once('error', onError);
     server.listen({ host: at.host, port: at.port }, () => {
-      server.off('error', reject);
+      server.off('error', onError);
       resolve();
     });
   });

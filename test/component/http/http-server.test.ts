@@ -227,6 +227,6 @@ t.test('a taken internal port is an error to the caller', async (t) => {
   const { front } = await start(t);
   await t.rejects(
     createHttpServers({ groups: [], internal: { host: '127.0.0.1', port: portOf(front) }, logger }),
-    { code: 'EADDRINUSE' },
+    { name: 'UnavailableError', message: `internal port ${portOf(front)} is in use by another program` },
   );
 });

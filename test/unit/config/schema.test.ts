@@ -140,7 +140,14 @@ t.test('single options', async (t) => {
     [
       'a path without a slash',
       { http_api: { handler_prefix: 'api' } },
-      ['http_api.handler_prefix: expected a path such as "/api", without a slash at the end'],
+      ['http_api.handler_prefix: expected a path such as "/api", without a slash at the end or any of ?#:*%'],
+    ],
+    [
+      'a path with a pattern',
+      { websocket: { handler_prefix: '/rooms/:id' } },
+      [
+        'websocket.handler_prefix: expected a path such as "/api", without a slash at the end or any of ?#:*%',
+      ],
     ],
     [
       'a broken pattern',

@@ -1,0 +1,34 @@
+// An internal port that another program has ended every worker with a stack trace instead of a reason.
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { Child } from '../helpers/child.ts';
+import { portOf } from '../helpers/port-of.ts';
+import { tempDir } from '../helpers/temp-dir.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+
+t.test('the log says which port is taken, and the gateway serves once it is free', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const port = portOf(other);
+  const directory = await tempDir(t);
+  const config = join(directory, 'config.json');
+  const http_server = { port: 0, internal_port: port, internal_address: '127.0.0.1' };
+  await writeFile(
+    config,
+    JSON.stringify({ workers: 1, http_server, control: { socket: join(directory, 'c.sock') } }),
+  );
+  const child = new Child(t, process.execPath, [MAIN, 'serve', '--config', config]);
+  await child.waitUntil('the reason', () =>
+    child.output.includes(
+      `"reason":"internal port ${port} is in use by another program: stop it or choose another"`,
+    ),
+  );
+  other.close();
+  await child.waitUntil('the start', () => child.output.includes(`"internal":["127.0.0.1:${port}"]`));
+  t.match(await child.stop('SIGTERM'), { code: 0 });
+});
