@@ -1,5 +1,7 @@
 // History of the embedded engine over a planned restart: the same clients come back and miss nothing.
+import { once } from 'node:events';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import { OfficialClient, type OfficialSubscription } from '../helpers/centrifuge.ts';
@@ -90,6 +92,33 @@ t.test('a damaged file is set aside with a warning, and clients are told', async
   const again = await subscription.next('subscribed');
   t.hasStrict(again, { wasRecovering: true, recovered: false });
   t.same((await second.stop()).code, 0);
+});
+
+t.test('a start that fails loses nothing', async (t) => {
+  const port = await freePort();
+  const file = join(await tempDir(t), 'kept.snapshot');
+  const config = {
+    http_server: { port },
+    channel: CHANNELS,
+    engine: { memory: { snapshot_file: file } },
+  };
+  const first = await startGateway(t, { config });
+  await publish(first, 1, 2);
+  await first.stop();
+  const other = createServer().listen(port, '127.0.0.1');
+  await once(other, 'listening');
+  const { exit, output } = await first.command(t, 'serve');
+  t.not(exit.code, 0, output.slice(-200));
+  other.close();
+  await once(other, 'close');
+  const second = await startGateway(t, { config });
+  t.match(await second.api('history', { channel: 'news', limit: 10 }), {
+    result: { offset: 2, publications: [{ data: { n: 1 } }, { data: { n: 2 } }] },
+  });
+  // A crash is no planned end: what was read at the start is of the past.
+  second.child.signal('SIGKILL');
+  await second.child.exited;
+  await t.rejects(readFile(file), { code: 'ENOENT' });
 });
 
 t.test('without a place to keep it, history ends with the process', async (t) => {
