@@ -32,13 +32,24 @@ export async function announcedPort(output: string): Promise<number | undefined>
   return Promise.resolve(port === undefined ? undefined : Number(port));
 }
 
-function ownProgram(name: string, dialect: DialectName, file: string, workers: number): Subject {
+function ownProgram(
+  name: string,
+  dialect: DialectName,
+  file: string,
+  workers: number,
+  alwaysAcknowledges = false,
+): Subject {
   return {
     name,
     dialect,
     workers,
     async start({ acknowledge, nodeArgs }) {
-      const args = [...nodeArgs, program(file), String(workers), acknowledge ? 'ack' : ''];
+      const args = [
+        ...nodeArgs,
+        program(file),
+        String(workers),
+        acknowledge || alwaysAcknowledges ? 'ack' : '',
+      ];
       const server = new RunningServer(name, args);
       return started(server, workers === 1 ? 1 : workers + 1, announcedPort);
     },
@@ -61,6 +72,10 @@ export async function started(
 
 export const bare = (workers: number): Subject =>
   ownProgram(workers === 1 ? 'bare' : `bare ×${workers}`, 'bare', '../bare-server.js', workers);
+
+/** Answers publishers, as Holdfast does. */
+export const bareAnswering = (): Subject =>
+  ownProgram('bare answering', 'bare', '../bare-server.js', 1, true);
 
 export const socketio = (workers: number): Subject =>
   ownProgram(
