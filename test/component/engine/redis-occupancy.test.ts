@@ -1,11 +1,13 @@
 // Over Redis one worker of all hosts tells that a channel got its first subscriber or lost its last.
 import t from 'tap';
-import { startRedisEngine } from '../../contract/redis-engine.ts';
+import { RedisEngine, startRedisEngine } from '../../contract/redis-engine.ts';
+import { startCluster } from '../../helpers/redis-cluster.ts';
+import { settings } from '../../helpers/redis.ts';
 import type { Scope } from '../../helpers/scope.ts';
 import { waitFor } from '../../helpers/wait-for.ts';
 
-async function setUp(scope: Scope) {
-  const engine = await startRedisEngine(scope);
+async function setUp(scope: Scope, engineOf = startRedisEngine) {
+  const engine = await engineOf(scope);
   const told: string[] = [];
   const onOccupancy = (channel: string, isOccupied: boolean): void => {
     told.push(`${channel} ${isOccupied ? 'occupied' : 'vacated'}`);
@@ -80,6 +82,23 @@ t.test('what a worker leaves behind is told by another', async (t) => {
     const keys = (await server?.admin.keys('test:b:*')) ?? [];
     return keys.length === 1;
   });
+});
+
+t.test('channels on all masters of a Cluster', async (t) => {
+  const { client, told, until } = await setUp(t, async (scope) => {
+    const cluster = await startCluster(scope, false);
+    return new RedisEngine(scope, cluster.masters, settings(cluster.target));
+  });
+  const [a, b] = [await client(), await client()];
+  const channels = Array.from({ length: 30 }, (_, index) => `channel${index}`);
+  for (const { broker } of [a, b]) await Promise.all(channels.map((channel) => broker.subscribe(channel)));
+  for (const channel of channels) await until(`${channel} occupied`);
+  await Promise.all(channels.map((channel) => b.broker.unsubscribe(channel)));
+  t.equal(told.length, channels.length, 'each once');
+  // What the other one leaves behind is found on every master.
+  await a.close();
+  for (const channel of channels) await until(`${channel} vacated`);
+  t.equal(told.length, 2 * channels.length);
 });
 
 t.test('a Redis that has forgotten everything is told again', async (t) => {
