@@ -58,6 +58,9 @@ export function applicationCause(code: number, reason: string): CloseCause {
 /** As the server API names it: a known code keeps its name and level, and its reason unless the caller has words of its own. */
 export function causeOfCode(code: number, reason: string): CloseCause {
   const known = Object.values(CloseCauses).find((each) => each.code === code);
+  // Nothing is said to a peer that has gone; this one is there, and hears the code that was chosen.
+  if (known === CloseCauses.connectionClosed)
+    return applicationCause(code, reason === '' ? known.reason : reason);
   if (known === undefined) return applicationCause(code, reason);
   const words = safeReason(reason);
   return words === '' || words === known.reason ? known : Object.freeze({ ...known, reason: words });

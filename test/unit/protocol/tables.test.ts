@@ -141,5 +141,6 @@ t.test('a code that is known keeps its name', async (t) => {
   t.equal(causeOfCode(3503, ''), CloseCauses.forceDisconnect);
   t.equal(causeOfCode(3503, 'force disconnect'), CloseCauses.forceDisconnect);
   t.match(causeOfCode(3503, 'banned'), { name: 'force_disconnect', code: 3503, reason: 'banned' });
+  t.match(causeOfCode(3000, ''), { name: 'application', code: 3000, reason: 'connection closed' });
   t.match(causeOfCode(4_321, 'bye'), { name: 'application', code: 4_321, reason: 'bye' });
 });
