@@ -84,7 +84,7 @@ const options = {
   durationMs: durationS === undefined ? undefined : durationS * 1000,
 };
 const rounds = positive(values.rounds, '--rounds');
-const wanted = values.servers?.split(',').map((name) => name.trim().replace(/ x(\d)$/, ' ×$1'));
+const wanted = values.servers?.split(',').map((name) => name.trim().replace(/ x(\d)\b/, ' ×$1'));
 const progress = new Progress();
 
 function chosenScenarios(): Scenario[] {

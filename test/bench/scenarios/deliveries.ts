@@ -1,5 +1,5 @@
 // The scenarios that count deliveries: one big channel, bursts, many small channels, small ones beside a big one.
-import { bare, bareAnswering, holdfast, socketio } from '../servers/subjects.ts';
+import { answering, bare, holdfast, socketio } from '../servers/subjects.ts';
 import { type DeliveryPlan, type Load, latencyFigures, measureDelivery } from './delivery.ts';
 import type { Figure, Run, Scenario } from './scenario.ts';
 
@@ -106,7 +106,15 @@ const SMALL_CHANNELS: Load = {
 export const channels: Scenario = {
   name: 'channels',
   title: 'Many small channels',
-  subjects: [bare(1), bareAnswering(), socketio(1), holdfast(1), socketio(2), holdfast(2)],
+  subjects: [
+    bare(1),
+    answering(bare(1)),
+    socketio(1),
+    holdfast(1),
+    socketio(2),
+    answering(socketio(2)),
+    holdfast(2),
+  ],
   smokeSubjects: ['holdfast', 'socket.io ×2', 'holdfast ×2'],
   rounds: 5,
   figures: FIGURES,

@@ -32,24 +32,13 @@ export async function announcedPort(output: string): Promise<number | undefined>
   return Promise.resolve(port === undefined ? undefined : Number(port));
 }
 
-function ownProgram(
-  name: string,
-  dialect: DialectName,
-  file: string,
-  workers: number,
-  alwaysAcknowledges = false,
-): Subject {
+function ownProgram(name: string, dialect: DialectName, file: string, workers: number): Subject {
   return {
     name,
     dialect,
     workers,
     async start({ acknowledge, nodeArgs }) {
-      const args = [
-        ...nodeArgs,
-        program(file),
-        String(workers),
-        acknowledge || alwaysAcknowledges ? 'ack' : '',
-      ];
+      const args = [...nodeArgs, program(file), String(workers), acknowledge ? 'ack' : ''];
       const server = new RunningServer(name, args);
       return started(server, workers === 1 ? 1 : workers + 1, announcedPort);
     },
@@ -73,10 +62,6 @@ export async function started(
 export const bare = (workers: number): Subject =>
   ownProgram(workers === 1 ? 'bare' : `bare ×${workers}`, 'bare', '../bare-server.js', workers);
 
-/** Answers publishers, as Holdfast does. */
-export const bareAnswering = (): Subject =>
-  ownProgram('bare answering', 'bare', '../bare-server.js', 1, true);
-
 export const socketio = (workers: number): Subject =>
   ownProgram(
     workers === 1 ? 'socket.io' : `socket.io ×${workers}`,
@@ -84,6 +69,13 @@ export const socketio = (workers: number): Subject =>
     '../socketio-server.js',
     workers,
   );
+
+/** The same server, which answers publishers in any case, as Holdfast does. */
+export const answering = (subject: Subject): Subject => ({
+  ...subject,
+  name: `${subject.name} answering`,
+  start: (options) => subject.start({ ...options, acknowledge: true }),
+});
 
 export function holdfastIsBuilt(): boolean {
   return existsSync(HOLDFAST_PROGRAM);
