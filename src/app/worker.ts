@@ -313,9 +313,14 @@ export async function runWorker(): Promise<void> {
   link.onDrain(({ durationMs }) => leave(durationMs));
   link.onHurry(() => leave(0));
   link.onStop(() => leave(0));
-  link.onOrphaned(() => {
+  const { orphan_timeout: orphanMs } = config.handoff;
+  link.onOrphaned(orphanMs, () => {
+    log.error(
+      { connections: open.size, overMs: orphanMs },
+      'the primary is gone: connections are closed over time',
+    );
     moves.abandon();
-    leave(0);
+    leave(orphanMs);
   });
 
   const surveyTimeoutMs = SURVEY_TIMEOUT_MS;

@@ -34,8 +34,8 @@ const REPORT_INTERVAL_MS = 50;
 const LAG_RESOLUTION_MS = 20;
 /** The primary gives up on its slowest worker after 1 s; this is only for a primary that is itself stuck. */
 const COLLECT_TIMEOUT_MS = 3000;
-/** Time that `onOrphaned` has before the process ends regardless. */
-const ORPHAN_LIMIT_MS = 5000;
+/** For the end itself, on top of the time that an orphan has. */
+const ORPHAN_END_MS = 5000;
 
 interface PendingCollect {
   readonly resolve: (answers: readonly CollectedAnswer[]) => void;
@@ -58,6 +58,7 @@ export class WorkerLink {
   #hurryHandler: (() => void) | undefined;
   #stopHandler: (() => void) | undefined;
   #orphanHandler: (() => void) | undefined;
+  #orphanMs = 0;
   #assignedHandler: AssignedHandler | undefined;
   #moveListener: MoveListener | undefined;
 
@@ -170,8 +171,12 @@ export class WorkerLink {
     this.#stopHandler = handler;
   }
 
-  /** The primary is gone. Without a handler the process ends at once with code 1, with one within five seconds. */
-  onOrphaned(handler: () => void): void {
+  /**
+   * The primary is gone. Without a handler the process ends at once with code 1, with one at the latest five seconds after
+   * `limitMs`.
+   */
+  onOrphaned(limitMs: number, handler: () => void): void {
+    this.#orphanMs = limitMs;
     this.#orphanHandler = handler;
   }
 
@@ -346,7 +351,8 @@ export class WorkerLink {
 
   readonly #onDisconnect = (): void => {
     if (this.#orphanHandler === undefined) process.exit(1);
-    setTimeout(() => process.exit(1), ORPHAN_LIMIT_MS);
+    // It holds nothing up: whatever else keeps the process alive is what it ends.
+    setTimeout(() => process.exit(1), this.#orphanMs + ORPHAN_END_MS).unref();
     this.#orphanHandler();
   };
 }

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { OfficialClient } from '../helpers/centrifuge.ts';
 import { type Gateway, startGateway } from '../helpers/gateway.ts';
-import { accepts } from '../helpers/ports.ts';
+import { accepts, freePort } from '../helpers/ports.ts';
 import { ProtocolClient } from '../helpers/protocol-client.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
@@ -64,14 +64,52 @@ t.test('a crash loop is braked and said', async (t) => {
   t.same(await gateway.stop(), { code: 0, signal: null });
 });
 
-t.test('when the primary is killed, its workers do not stay', async (t) => {
+t.test(
+  'when the primary is killed, its workers go on for a while, and a new one takes over at once',
+  async (t) => {
+    const port = await freePort();
+    const config = {
+      http_server: { address: '127.0.0.1', port },
+      handoff: { orphan_timeout: '4s' },
+    };
+    const gateway = await startGateway(t, { config });
+    const clients = await Promise.all(
+      Array.from({ length: 12 }, () =>
+        new OfficialClient(t, gateway.wsUrl, {
+          options: { minReconnectDelay: 20, maxReconnectDelay: 200 },
+        }).connect(),
+      ),
+    );
+    const orphans = await gateway.workerPids();
+    gateway.child.signal('SIGKILL');
+    const next = await startGateway(t, { config });
+    const fresh = await ProtocolClient.connected(t, next.wsUrl);
+    t.hasStrict(await fresh.command('publish', { channel: 'a', data: 1 }), { publish: {} });
+    // They were sent here one after the other, none of them cut off.
+    await waitFor('all clients at the new one', () =>
+      clients.every((client) => client.count('connected') === 2),
+    );
+    for (const client of clients) t.equal(client.count('disconnected'), 0);
+    await waitFor('the end of the orphans', () => !orphans.some(isAlive));
+    t.same(await next.stop(), { code: 0, signal: null });
+  },
+);
+
+t.test('without connections, workers of a killed primary do not stay', async (t) => {
   const gateway = await startGateway(t);
-  await ProtocolClient.connected(t, gateway.wsUrl);
   gateway.child.signal('SIGKILL');
   await gateway.child.exited;
   await waitFor('the end of the workers', () => !gateway.child.groupIsAlive);
   t.notOk(await accepts(gateway.port));
 });
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
 
 /** False when it was gone already. */
 function killed(pid: number): boolean {

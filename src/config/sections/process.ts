@@ -58,6 +58,11 @@ export const handoff = section('How connections live on when workers are replace
   patience: duration('Without any progress for so long, what is left is closed instead of moved.', '10s', 1),
   rest_timeout: duration('Time over which a worker closes the connections that could not be moved.', '3s', 0),
   close_timeout: duration('The same for all its connections, when none can be moved.', '10s', 0),
+  orphan_timeout: duration(
+    'When the primary has died: time over which workers go on and close their connections, one after the other.',
+    '20s',
+    0,
+  ),
 });
 
 export const shutdown = section('How the gateway leaves.', {
