@@ -116,16 +116,21 @@ export class RedisClusterServers {
     await Promise.all(
       this.replicas.map(({ admin }, index) => admin.call('CLUSTER', 'REPLICATE', this.#ids[index] ?? '')),
     );
-    for (const { admin } of all) {
-      await waitFor('the cluster', async () => {
-        const info = await admin.cluster('INFO');
-        return info.includes('cluster_state:ok') && info.includes(`cluster_size:${String(MASTERS)}`);
-      });
-    }
+    await this.untilServing();
     for (const { admin } of this.replicas) {
       await waitFor('replication', async () =>
         (await admin.info('replication')).includes('master_link_status:up'),
       );
+    }
+  }
+
+  /** Also after a restart: masters wait for each other, and a while longer. */
+  async untilServing(): Promise<void> {
+    for (const { admin } of [...this.masters, ...this.replicas]) {
+      await waitFor('the cluster', async () => {
+        const info = await admin.cluster('INFO');
+        return info.includes('cluster_state:ok') && info.includes(`cluster_size:${String(MASTERS)}`);
+      });
     }
   }
 }

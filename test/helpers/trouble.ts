@@ -130,6 +130,7 @@ export class Trouble {
       this.#t.comment(`client ${at + 1}: ${JSON.stringify(account)}`);
       this.#t.same(account.silentlyLost, [], 'nothing lost in silence');
       this.#t.same(account.repeated, [], 'nothing twice');
+      this.#t.equal(witness.client.count('connecting'), 1, 'the connection held');
       if (!mayTell) this.#t.equal(account.told, 0, 'nothing lost at all');
       witness.client.client.disconnect();
     }

@@ -85,7 +85,6 @@ export interface Account {
   readonly told: number;
   /** Came back, with everything that it had missed. */
   readonly recovered: number;
-  readonly disconnects: number;
 }
 
 export class Witness {
@@ -142,7 +141,7 @@ export class Witness {
       last = number;
       isTold = false;
     }
-    return { seen, silentlyLost, repeated, told, recovered, disconnects: this.client.count('disconnected') };
+    return { seen, silentlyLost, repeated, told, recovered };
   }
 }
 
