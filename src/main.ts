@@ -3,8 +3,11 @@
 import cluster from 'node:cluster';
 
 if (cluster.isWorker) {
-  const { runWorker } = await import('./app/worker.ts');
-  await runWorker();
+  const [{ runWorker }, { endFailedWorker }] = await Promise.all([
+    import('./app/worker.ts'),
+    import('./app/failed-worker.ts'),
+  ]);
+  await runWorker().catch(endFailedWorker);
 } else {
   const { runCommand } = await import('./cli/main.ts');
   await runCommand();

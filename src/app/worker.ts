@@ -343,6 +343,7 @@ async function orFail<T>(link: WorkerLink, step: () => Promise<T>): Promise<T> {
     return await step();
   } catch (error) {
     link.fail(error instanceof Error ? error.message : String(error), error instanceof ConfigError);
+    link.close();
     throw error;
   }
 }

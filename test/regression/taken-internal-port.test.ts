@@ -28,6 +28,8 @@ t.test('the log says which port is taken, and the gateway serves once it is free
       `"reason":"internal port ${port} is in use by another program: stop it or choose another"`,
     ),
   );
+  await child.waitUntil('the next attempt', () => child.output.includes('a new one follows'));
+  t.notMatch(child.output, /^ {4}at /m, 'without a trace of our own code');
   other.close();
   await child.waitUntil('the start', () => child.output.includes(`"internal":["127.0.0.1:${port}"]`));
   t.match(await child.stop('SIGTERM'), { code: 0 });
