@@ -25,11 +25,11 @@ t.test('frames in pieces, fragments, pings, large messages and slow reading', as
       return client.open();
     }),
   );
-  let isOver = false;
-  const torments = clients.map((client) => client.torment(() => isOver));
+  const over = new AbortController();
+  const torments = clients.map((client) => client.torment(() => over.signal.aborted));
   // Others come, and go without a word, while connections are moved.
   const passing = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const client = new DifficultClient({ host: '127.0.0.1', port: gateway.port }, 'passing', random);
       void client.open().catch(() => undefined);
       await delay(random() * 40);
@@ -44,7 +44,7 @@ t.test('frames in pieces, fragments, pings, large messages and slow reading', as
     t.equal(exit.code, 0, output);
     t.notMatch(output, /closed to come back/);
   }
-  isOver = true;
+  over.abort();
   await Promise.all([...torments, passing]);
   for (const client of clients) await client.settled();
   t.same(
@@ -77,9 +77,9 @@ t.test('compressed connections go on compressed', async (t) => {
   t.match(socket.extensions, /permessage-deflate/);
   socket.send('{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"c"}}');
   let sent = 0;
-  let isOver = false;
+  const over = new AbortController();
   const sending = (async () => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       sent += 1;
       socket.send(
         JSON.stringify({ id: sent + 2, publish: { channel: 'c', data: { n: sent, f: 'y'.repeat(500) } } }),
@@ -88,7 +88,7 @@ t.test('compressed connections go on compressed', async (t) => {
     }
   })();
   for (let round = 1; round <= RELOADS; round++) t.equal((await gateway.command(t, 'reload')).exit.code, 0);
-  isOver = true;
+  over.abort();
   await sending;
   await waitFor('all replies', () => received.filter((line) => line.startsWith('{"id"')).length === sent + 2);
   const numbers = received.flatMap((line) => /"n":(\d+)/.exec(line)?.[1] ?? []).map(Number);

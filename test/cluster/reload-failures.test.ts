@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import t from 'tap';
 import { connectControl } from '../../src/cluster/control-client.ts';
 import { Crowd, CROWD_CHANNELS } from '../helpers/crowd.ts';
+import { deferred } from '../helpers/deferred.ts';
 import { type Gateway, startGateway } from '../helpers/gateway.ts';
+import { freePort } from '../helpers/ports.ts';
 import type { Scope } from '../helpers/scope.ts';
 import { tempDir } from '../helpers/temp-dir.ts';
 import { waitFor } from '../helpers/wait-for.ts';
@@ -122,3 +124,53 @@ t.test('a worker killed in the middle of it takes only its own connections along
   t.ok(crowd.undisturbed >= 1, `${crowd.undisturbed} of ${CLIENTS} noticed nothing`);
   t.same(await gateway.stop(), { code: 0, signal: null });
 });
+
+for (const victim of ['the old worker', 'the new worker', 'the primary'] as const) {
+  t.test(
+    `kill -9 of ${victim} in mid-move: what a living process owns lives on, nothing hangs`,
+    async (t) => {
+      const port = await freePort();
+      const config = {
+        channel: CROWD_CHANNELS,
+        http_server: { address: '127.0.0.1', port },
+        handoff: { orphan_timeout: '3s' },
+      };
+      const gateway = await startGateway(t, { config });
+      const crowd = await crowdAt(t, gateway, true);
+      const before = await gateway.workerPids();
+      const control = await connectControl(gateway.controlSocket);
+      t.teardown(() => control.close());
+      const moving = deferred<void>();
+      control
+        .request('reload', null, (value) => {
+          if (progressOf(value).state === 'moving') moving.resolve();
+        })
+        .catch(() => undefined);
+      await moving.promise;
+      // Its connections are on their way at this moment.
+      process.kill(await victimOf(gateway, victim, before), 'SIGKILL');
+      const next = victim === 'the primary' ? await startGateway(t, { config }) : gateway;
+      await waitFor('everybody to be there', () => crowd.connected === CLIENTS);
+      if (victim !== 'the primary') {
+        await waitFor('two workers', async () => (await gateway.workerPids()).length === 2);
+        await waitFor('the end of the reload', () =>
+          gateway.logs.some(({ msg }) => msg === 'reloaded' || msg === 'reload stopped'),
+        );
+      }
+      await waitFor('nobody to be counted twice', async () => (await next.metric('connections')) === CLIENTS);
+      await crowd.hush(false);
+      // It is not stuck: the next one goes through.
+      t.equal((await next.command(t, 'reload')).exit.code, 0);
+      t.equal(await next.metric('connections'), CLIENTS);
+      t.same(await next.stop(), { code: 0, signal: null });
+    },
+  );
+}
+
+async function victimOf(gateway: Gateway, victim: string, before: readonly number[]): Promise<number> {
+  if (victim === 'the primary') return gateway.child.pid;
+  const pids = await gateway.workerPids();
+  const found = pids.find((pid) => (victim === 'the old worker') === before.includes(pid));
+  if (found === undefined) throw new Error(`${victim} is not there`);
+  return found;
+}

@@ -78,10 +78,11 @@ export class Crowd {
     this.#talking.push(this.#publishByApi());
   }
 
-  /** Everybody falls silent; resolves when all have heard everything. */
-  async hush(): Promise<void> {
+  /** Everybody falls silent; resolves when all have heard everything, if they are to. */
+  async hush(hearsAll = true): Promise<void> {
     this.#isOver = true;
     await Promise.all(this.#talking);
+    if (!hearsAll) return;
     await waitFor('the last words', () => this.missing().length === 0).catch(() => undefined);
   }
 
