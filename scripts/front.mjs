@@ -1,5 +1,5 @@
-// `npm run front`: a real HAProxy with TLS before the gateway, on this machine, with the shipped haproxy/haproxy.cfg and a
-// certificate made on the spot. Ctrl-C ends it; nothing stays behind.
+// `npm run front`: a real HAProxy with TLS before the gateway, on this machine, with haproxy/front.cfg and a certificate
+// made on the spot. Ctrl-C ends it; nothing stays behind.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, connect } from 'node:net';
@@ -17,7 +17,7 @@ const CERTIFICATE_DAYS = '30';
 const START_DEADLINE_MS = 10_000;
 const POLL_MS = 50;
 
-const config = fileURLToPath(new URL('../haproxy/haproxy.cfg', import.meta.url));
+const config = fileURLToPath(new URL('../haproxy/front.cfg', import.meta.url));
 // Debian keeps haproxy in /usr/sbin, which is not on everyone's path.
 const env = { ...process.env, PATH: [process.env.PATH, '/usr/sbin', '/sbin'].join(delimiter) };
 
@@ -93,12 +93,9 @@ async function main(folder) {
   const haproxy = spawn('haproxy', ['-db', '-f', config], {
     env: {
       ...env,
-      HOLDFAST_FRONT: '1',
       HOLDFAST_TO: options.to,
       HOLDFAST_BIND: `${options.host}:${port}`,
       HOLDFAST_CERTIFICATE: site,
-      // Fits into a hard limit of 20,000 descriptors.
-      HOLDFAST_MAXCONN: '8000',
     },
     stdio: ['ignore', 'inherit', 'inherit'],
   });

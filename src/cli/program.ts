@@ -7,6 +7,7 @@ import { CliError, type ExitCode, ExitCodes } from './cli-error.ts';
 import { type CliDeps, note, paint } from './cli-deps.ts';
 import { addDefaults, addSchema } from './defaults.ts';
 import { addDrain } from './drain.ts';
+import { addHaproxy } from './haproxy.ts';
 import { addPub } from './pub.ts';
 import { addReload } from './reload.ts';
 import { addServe } from './serve.ts';
@@ -28,6 +29,7 @@ const COMMANDS = [
   addStatus,
   addReload,
   addDrain,
+  addHaproxy,
 ] as const;
 
 /** Runs one command; resolves to the exit code. */

@@ -144,13 +144,20 @@ export async function startGateway(scope: Scope, options: GatewayOptions = {}): 
     () => gateway.logged('worker ready').length >= workers,
     START_DEADLINE_MS,
   );
-  await child.waitUntil('readiness', () => isReady(port), START_DEADLINE_MS);
+  await child.waitUntil('readiness', () => isReady(healthAddress(gateway)), START_DEADLINE_MS);
   return gateway;
 }
 
-async function isReady(port: number): Promise<boolean> {
+/** `host:port` of the internal listener where there is one. */
+function healthAddress(gateway: Gateway): string {
+  const internal = gateway.logged('listening')[0]?.['internal'];
+  const first: unknown = Array.isArray(internal) ? internal[0] : undefined;
+  return typeof first === 'string' ? first : `127.0.0.1:${gateway.port}`;
+}
+
+async function isReady(address: string): Promise<boolean> {
   try {
-    const response = await fetch(`http://127.0.0.1:${port}/readyz`);
+    const response = await fetch(`http://${address}/readyz`);
     await response.arrayBuffer();
     return response.status === 200;
   } catch {
@@ -167,7 +174,7 @@ function listeningPort(output: string): number | undefined {
   return undefined;
 }
 
-function logLines(output: string): LogLine[] {
+export function logLines(output: string): LogLine[] {
   return output.split('\n').flatMap((line) => {
     if (!line.startsWith('{')) return [];
     try {

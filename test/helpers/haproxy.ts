@@ -1,17 +1,20 @@
-// A real HAProxy with the shipped configuration and a certificate of its own.
+// A real HAProxy with a configuration that the program wrote, and a certificate of its own.
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { Child } from './child.ts';
+import { cliRun } from './cli-run.ts';
+import { type LogLine, logLines } from './gateway.ts';
 import { accepts, freePort } from './ports.ts';
 import type { Scope } from './scope.ts';
 import { tempDir } from './temp-dir.ts';
 
 const run = promisify(execFile);
 
-export const SHIPPED_CONFIG = fileURLToPath(new URL('../../../haproxy/haproxy.cfg', import.meta.url));
+/** For one gateway on this machine, without root. */
+const FRONT_CONFIG = fileURLToPath(new URL('../../../haproxy/front.cfg', import.meta.url));
 
 export interface Certificate {
   /** The certificate alone, for those who are to trust it. */
@@ -34,9 +37,30 @@ export async function makeCertificate(scope: Scope): Promise<Certificate> {
   return { certificate, siteFile };
 }
 
+/** Arguments by which a generated configuration fits what `startHaproxy` gives. */
+const STARTED = [
+  '--no-privileged',
+  '--maxconn=500',
+  '--bind=${HOLDFAST_BIND}',
+  '--certificate=${HOLDFAST_CERTIFICATE}',
+];
+
+/** What `holdfast haproxy` prints for these arguments, in a file that `startHaproxy` can use. */
+export async function generateConfig(
+  scope: Scope,
+  args: readonly string[],
+  started: readonly string[] = STARTED,
+): Promise<string> {
+  const file = join(await tempDir(scope), 'haproxy.cfg');
+  const { code, out, err } = await cliRun(['haproxy', ...args, ...started]);
+  if (code !== 0) throw new Error(err);
+  await writeFile(file, out);
+  return file;
+}
+
 export interface HaproxyOptions {
-  /** `host:port` of the gateway behind it. */
-  readonly to: string;
+  /** `host:port` of the gateway behind it, unless the file says so itself. */
+  readonly to?: string;
   readonly configFile?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -53,6 +77,11 @@ export class Haproxy {
     this.certificate = certificate;
   }
 
+  /** Its JSON log lines so far. */
+  get logs(): LogLine[] {
+    return logLines(this.child.output);
+  }
+
   get httpsUrl(): string {
     return `https://localhost:${this.port}`;
   }
@@ -65,13 +94,11 @@ export class Haproxy {
 export async function startHaproxy(scope: Scope, options: HaproxyOptions): Promise<Haproxy> {
   const { certificate, siteFile } = await makeCertificate(scope);
   const port = await freePort();
-  const child = new Child(scope, 'haproxy', ['-db', '-f', options.configFile ?? SHIPPED_CONFIG], {
+  const child = new Child(scope, 'haproxy', ['-dW', '-db', '-f', options.configFile ?? FRONT_CONFIG], {
     env: {
-      HOLDFAST_FRONT: '1',
-      HOLDFAST_TO: options.to,
+      HOLDFAST_TO: options.to ?? '',
       HOLDFAST_BIND: `127.0.0.1:${port}`,
       HOLDFAST_CERTIFICATE: siteFile,
-      HOLDFAST_MAXCONN: '2000',
       ...options.env,
     },
   });

@@ -1,23 +1,45 @@
-// The shipped haproxy.cfg, as production reads it and as `npm run front` does.
+// The configurations that ship are what the program prints, are valid as production reads them, and keep strangers out.
 import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
 import { IncomingMessage } from 'node:http';
 import { get } from 'node:https';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { Child } from '../helpers/child.ts';
-import { SHIPPED_CONFIG, makeCertificate, startHaproxy } from '../helpers/haproxy.ts';
+import { cliRun } from '../helpers/cli-run.ts';
+import { makeCertificate, startHaproxy } from '../helpers/haproxy.ts';
 import { freePort } from '../helpers/ports.ts';
+import { tempDir } from '../helpers/temp-dir.ts';
 
-t.test('is valid without a warning', async (t) => {
+const FOLDER = fileURLToPath(new URL('../../../haproxy/', import.meta.url));
+
+t.test('the files are what their heads say (npm run docs)', async (t) => {
+  for (const name of ['haproxy.cfg', 'front.cfg']) {
+    const text = await readFile(join(FOLDER, name), 'utf8');
+    const command = /^# {3}holdfast (.+)$/m.exec(text)?.[1] ?? '';
+    const words = [...command.matchAll(/'([^']*)'|(\S+)/g)].map(
+      ([, inQuotes, bare]) => inQuotes ?? bare ?? '',
+    );
+    const { code, out, err } = await cliRun(words);
+    t.equal(code, 0, err);
+    t.equal(text, out, name);
+  }
+});
+
+t.test('are valid without a warning', async (t) => {
   const { siteFile } = await makeCertificate(t);
-  for (const env of [{}, { HOLDFAST_FRONT: '1', HOLDFAST_TO: '127.0.0.1:1', HOLDFAST_MAXCONN: '100' }]) {
-    const check = new Child(t, 'haproxy', ['-dW', '-c', '-f', SHIPPED_CONFIG], {
-      env: { HOLDFAST_CERTIFICATE: siteFile, ...env },
-    });
+  const production = join(await tempDir(t), 'haproxy.cfg');
+  const text = await readFile(join(FOLDER, 'haproxy.cfg'), 'utf8');
+  await writeFile(production, text.replace('/etc/haproxy/certs/site.pem', siteFile));
+  const env = { HOLDFAST_CERTIFICATE: siteFile, HOLDFAST_TO: '127.0.0.1:1', HOLDFAST_BIND: '127.0.0.1:1' };
+  for (const file of [production, join(FOLDER, 'front.cfg')]) {
+    const check = new Child(t, 'haproxy', ['-dW', '-c', '-f', file], { env });
     t.same(await check.exited, { code: 0, signal: null }, check.output);
   }
 });
 
-t.test('lets clients reach the client endpoints only', async (t) => {
+t.test('let clients reach the client endpoints only', async (t) => {
   const haproxy = await startHaproxy(t, { to: `127.0.0.1:${await freePort()}` });
   const status = async (path: string): Promise<number | undefined> => {
     // Not `fetch`: it would tidy the path.

@@ -1,0 +1,138 @@
+// `holdfast haproxy`: prints a complete haproxy.cfg for the gateways of this configuration.
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Config } from '../config/schema.ts';
+import { type FrontOptions, parseBalance, parseHost } from '../front/front-options.ts';
+import { haproxyConfig } from '../front/haproxy-config.ts';
+import { type CliDeps, note } from './cli-deps.ts';
+import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.ts';
+
+interface HaproxyFlags extends ConfigFlags {
+  readonly balance: string;
+  readonly tls: FrontOptions['tls'];
+  readonly bind: string;
+  readonly certificate: string;
+  readonly ticketKeys?: string;
+  readonly maxconn: number;
+  readonly perSource: number;
+  readonly perSourceRate: number;
+  readonly trusted: readonly string[];
+  readonly opsBind: string | false;
+  readonly apiBind?: string;
+  readonly log: FrontOptions['log'];
+  readonly privileged: boolean;
+}
+
+const TRUSTED = ['127.0.0.0/8', '::1', '10.0.0.0/8'];
+const EXAMPLES = `
+A host is [NAME=]ADDRESS[:PORT], [NAME=]unix:/PATH, or two of them with a comma between: a blue and a green gateway.
+/health=PORT and /agent=PORT after an address say where that gateway answers checks, when it is not as configured.
+
+Examples:
+  $ holdfast haproxy 10.0.0.11 10.0.0.12 --config holdfast.yaml > /etc/haproxy/haproxy.cfg
+  $ holdfast haproxy unix:/run/holdfast/gateway.sock --balance url_param:room
+  $ holdfast haproxy a=10.0.0.11:8001/health=9001,10.0.0.11:8002/health=9002
+
+Exit codes: 0 printed, 78 wrong configuration or host.`;
+
+export function addHaproxy(program: Command, deps: CliDeps): void {
+  const command = program
+    .command('haproxy')
+    .description('print an haproxy.cfg for the gateways of this configuration')
+    .argument('<hosts...>', 'the hosts behind it');
+  addConfigFlags(command)
+    .option('--balance <how>', 'leastconn, source, cookie[:NAME], url_param:NAME, header:NAME', 'leastconn')
+    .addOption(
+      new Option('--tls <profile>', 'profile of Mozilla')
+        .choices(['intermediate', 'modern'])
+        .default('intermediate'),
+    )
+    .option('--bind <address>', 'where clients arrive', ':443')
+    .option(
+      '--certificate <file>',
+      'certificate and key, or a directory of them',
+      '/etc/haproxy/certs/site.pem',
+    )
+    .option('--ticket-keys <file>', 'TLS ticket keys, so that sessions survive a reload')
+    .option('--maxconn <n>', 'connections of the whole HAProxy', count, 40_000)
+    .option('--per-source <n>', 'connections of one address at a time, 0: no limits', count, 1000)
+    .option('--per-source-rate <n>', 'new connections of one address in ten seconds', count, 400)
+    .option('--trusted <networks>', 'networks without those limits, with commas', networks, TRUSTED)
+    .option('--ops-bind <address>', 'figures and status page, for the inner network', '127.0.0.1:8404')
+    .option('--no-ops-bind', 'no figures and no status page')
+    .option('--api-bind <address>', 'pass the server API on, for the inner network')
+    .addOption(new Option('--log <form>', 'of the log').choices(['json', 'text']).default('json'))
+    .option('--no-privileged', 'to be started as an ordinary user: no chroot, no runtime socket')
+    .addHelpText('after', EXAMPLES)
+    .action(async (hosts: readonly string[], flags: HaproxyFlags) => {
+      const config = await configFrom(flags, deps);
+      const { http_server: server } = config;
+      if (server.internal_port !== null && isLoopback(server.internal_address) && hosts.some(isElsewhere)) {
+        note(
+          deps,
+          `http_server.internal_address is ${server.internal_address}: health checks of an HAProxy on another machine do not get there`,
+        );
+      }
+      deps.stdout.write(
+        haproxyConfig(config, frontOptions(config, hosts, flags), commandText(command, hosts)),
+      );
+    });
+}
+
+function frontOptions(config: Config, hosts: readonly string[], flags: HaproxyFlags): FrontOptions {
+  const { port, internal_port: internalPort } = config.http_server;
+  const defaults = { port, healthPort: internalPort ?? undefined, agentPort: undefined };
+  const { perSource: connections, perSourceRate: rate, trusted } = flags;
+  return {
+    hosts: hosts.map((host, index) => parseHost(host, index + 1, defaults)),
+    balance: parseBalance(flags.balance),
+    tls: flags.tls,
+    bind: flags.bind,
+    certificate: flags.certificate,
+    ticketKeys: flags.ticketKeys,
+    maxConnections: flags.maxconn,
+    perSource: connections === 0 ? undefined : { connections, rate, trusted },
+    opsBind: flags.opsBind === false ? undefined : flags.opsBind,
+    apiBind: flags.apiBind,
+    log: flags.log,
+    privileged: flags.privileged,
+  };
+}
+
+/** The command again, as a shell reads it: hosts, and what differs from the defaults. */
+function commandText(command: Command, hosts: readonly string[]): string {
+  const given = command.options.flatMap((option) => {
+    const name = option.attributeName();
+    if (command.getOptionValueSource(name) !== 'cli' || option.long === undefined) return [];
+    const value: unknown = command.getOptionValue(name);
+    if (option.negate) return value === false ? [option.long] : [];
+    if (value === false) return [];
+    if (name === 'set') return [];
+    return [`${option.long} ${shellWord(String(value))}`];
+  });
+  return ['holdfast haproxy', ...hosts.map(shellWord), ...given].join(' ');
+}
+
+function shellWord(text: string): string {
+  return /^[\w./:@,=+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.');
+}
+
+function isElsewhere(host: string): boolean {
+  return !/^(?:[\w.-]+=)?(?:unix:|127\.|localhost|\[::1\]|\$)/.test(host);
+}
+
+function count(written: string): number {
+  if (!/^\d{1,9}$/.test(written)) throw new InvalidArgumentError('Expected a number.');
+  return Number(written);
+}
+
+function networks(written: string): readonly string[] {
+  const all = written.split(/[\s,]+/).filter((network) => network !== '');
+  if (!all.every((network) => /^[\da-fA-F:.]+(?:\/\d{1,3})?$/.test(network))) {
+    throw new InvalidArgumentError('Expected networks such as 10.0.0.0/8.');
+  }
+  return all;
+}

@@ -1,0 +1,117 @@
+// What can be chosen for the HAProxy in front, and how hosts are written on a command line.
+import { ConfigError } from '../util/errors.ts';
+
+export type Balance =
+  | { readonly kind: 'leastconn' }
+  | { readonly kind: 'source' }
+  | { readonly kind: 'cookie' | 'url_param' | 'header'; readonly name: string };
+
+/** One gateway process: a host has one, or two (blue and green). */
+export interface FrontServer {
+  readonly name: string;
+  /** `10.0.0.11:8000` or `unix@/run/holdfast/gateway.sock`, as HAProxy writes it. */
+  readonly address: string;
+  readonly isUnix: boolean;
+  /** Where health checks go when it is not the address itself. */
+  readonly healthPort: number | undefined;
+  readonly agentPort: number | undefined;
+}
+
+export interface FrontHost {
+  readonly name: string;
+  readonly servers: readonly FrontServer[];
+}
+
+export interface SourceLimits {
+  /** Connections of one address at a time. */
+  readonly connections: number;
+  /** New ones in ten seconds. */
+  readonly rate: number;
+  /** Networks without limits. */
+  readonly trusted: readonly string[];
+}
+
+export interface FrontOptions {
+  readonly hosts: readonly FrontHost[];
+  readonly balance: Balance;
+  readonly tls: 'intermediate' | 'modern';
+  readonly bind: string;
+  readonly certificate: string;
+  /** Undefined: HAProxy makes random ones at every start. */
+  readonly ticketKeys: string | undefined;
+  readonly maxConnections: number;
+  /** Undefined: no limits. */
+  readonly perSource: SourceLimits | undefined;
+  /** Figures and the status page; undefined: none. */
+  readonly opsBind: string | undefined;
+  /** The server API for the inner network; undefined: not through HAProxy. */
+  readonly apiBind: string | undefined;
+  readonly log: 'json' | 'text';
+  /** Started as root: change user, open the runtime socket. */
+  readonly privileged: boolean;
+}
+
+export interface PortDefaults {
+  readonly port: number;
+  readonly healthPort: number | undefined;
+  readonly agentPort: number | undefined;
+}
+
+const COLOURS = ['blue', 'green'] as const;
+const ADDRESS_HINT =
+  'write ADDRESS[:PORT], [IPV6]:PORT or unix:/PATH, then perhaps /health=PORT and /agent=PORT, and a second address after a comma for blue and green';
+
+export function parseBalance(written: string): Balance {
+  const [kind = '', name] = written.split(':');
+  if ((kind === 'leastconn' || kind === 'source') && name === undefined) return { kind };
+  if (kind === 'cookie' && name === undefined) return { kind, name: 'HOLDFAST' };
+  if (
+    (kind === 'cookie' || kind === 'url_param' || kind === 'header') &&
+    /^[\w-]+$/.test(name ?? '') &&
+    name !== undefined
+  ) {
+    return { kind, name };
+  }
+  throw new ConfigError(
+    `${written}: expected leastconn, source, cookie, cookie:NAME, url_param:NAME or header:NAME`,
+  );
+}
+
+/** `[NAME=]ADDRESS[,ADDRESS]`: the n-th host of the list, counted from 1. */
+export function parseHost(written: string, number: number, defaults: PortDefaults): FrontHost {
+  const [, givenName, rest = ''] = /^(?:([\w.-]+)=)?(.+)$/s.exec(written) ?? [];
+  const name = givenName ?? `host${number}`;
+  const addresses = rest.split(',');
+  if (addresses.length > COLOURS.length) throw hostError(written);
+  const servers = addresses.map((address, index) => {
+    const colour = addresses.length === 1 ? '' : `-${COLOURS[index] ?? ''}`;
+    return parseServer(address, `${name}${colour}`, written, defaults);
+  });
+  return { name, servers };
+}
+
+function parseServer(address: string, name: string, written: string, defaults: PortDefaults): FrontServer {
+  const match = /^(.+?)((?:\/(?:health|agent)=\d{1,5})*)$/.exec(address);
+  const [, place = '', suffixes = ''] = match ?? [];
+  const port = (kind: string): number | undefined => {
+    const given = new RegExp(`/${kind}=(\\d+)`).exec(suffixes)?.[1];
+    return given === undefined ? undefined : Number(given);
+  };
+  const ports = {
+    name,
+    healthPort: port('health') ?? defaults.healthPort,
+    agentPort: port('agent') ?? defaults.agentPort,
+  };
+  if (place.startsWith('unix:/') && !/[\s"'\\#]/.test(place)) {
+    return { ...ports, address: `unix@${place.slice('unix:'.length)}`, isUnix: true };
+  }
+  // A variable of HAProxy's environment stands for all of it.
+  if (/^\$\{\w+\}$/.test(place)) return { ...ports, address: place, isUnix: false };
+  const [, host, given] = /^(\[[\da-fA-F:.]+\]|[\w.-]+)(?::(\d{1,5}))?$/.exec(place) ?? [];
+  if (host === undefined) throw hostError(written);
+  return { ...ports, address: `${host}:${given ?? defaults.port}`, isUnix: false };
+}
+
+function hostError(written: string): ConfigError {
+  return new ConfigError(`host ${written}: ${ADDRESS_HINT}`);
+}
