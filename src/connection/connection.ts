@@ -10,7 +10,6 @@ import type { Clock } from '../util/clock.ts';
 import type { DeadlineWheel, Timed } from '../util/deadline-wheel.ts';
 import { type BucketRate, charge, fullBucket } from '../util/token-bucket.ts';
 import {
-  absoluteFrom,
   type ConnectionEffect,
   type ConnectionEvent,
   type ConnectionState,
@@ -18,14 +17,14 @@ import {
   justRuns,
   nextDeadlineMs,
   openedState,
-  relativeTo,
   transition,
 } from './connection-state.ts';
 import { Moving } from './moving.ts';
 import type { Flushable, Flusher } from './flusher.ts';
 import { type FrameClass, Outbox, type OutboxCounters, type OutboxLimits } from './outbox.ts';
 import { PingAnswers } from './ping-answers.ts';
-import { SESSION_SCHEMA, type Session, type SessionSnapshot } from './session.ts';
+import type { Session, SessionSnapshot } from './session.ts';
+import { snapshotOf, stateOnArrival } from './snapshot.ts';
 import type { Subscription } from './subscription.ts';
 import type { Transport } from './transport.ts';
 
@@ -58,8 +57,6 @@ export interface ConnectionShared {
 /** Commands that may wait before the peer is read no further; the few of a usual first frame are no reason to. */
 const MAX_WAITING_COMMANDS = 32;
 const MAX_WAITING_BYTES = 16_384;
-/** Between two workers; deadlines stand still beyond it. */
-const MAX_WAY_MS = 1000;
 
 export class Connection implements Timed, Flushable {
   deadlineMs = Infinity;
@@ -93,9 +90,7 @@ export class Connection implements Timed, Flushable {
       this.#moving = Moving.arriving();
       this.#readingPaused = true;
       if (from.inbox.length > 0) this.#inbox = [...from.inbox];
-      // A way that took long was our own fault, as a stall is.
-      const tookMs = Math.min(shared.clock.monotonicMs() - from.takenAtMs, MAX_WAY_MS);
-      this.#state = absoluteFrom(from.lifecycle, shared.wheel.nowMs - tookMs);
+      this.#state = stateOnArrival(from, shared);
       return;
     }
     this.#state = openedState(shared.wheel.nowMs + shared.staleCloseDelayMs);
@@ -205,16 +200,7 @@ export class Connection implements Timed, Flushable {
   }
 
   snapshot(): SessionSnapshot {
-    return {
-      schema: SESSION_SCHEMA,
-      transport: this.transport.kind,
-      formatIndex: this.transport.format.index,
-      session: this.session,
-      lifecycle: relativeTo(this.#state, this.#shared.wheel.nowMs),
-      takenAtMs: this.#shared.clock.monotonicMs(),
-      inbox: this.#inbox ?? [],
-      subscriptions: [...this.subscriptions.values()].map((subscription) => subscription.state),
-    };
+    return snapshotOf(this, this.#state, this.#inbox ?? [], this.#shared);
   }
 
   dispatch(event: ConnectionEvent): boolean {
