@@ -26,6 +26,8 @@ export class ClusterTopology implements Topology {
   readonly #scouts: Scouts;
   readonly #hosts = new Map<string, string>();
   readonly #views = new Map<string, readonly NodeView[]>();
+  /** The same as texts. */
+  readonly #seen = new Map<string, string>();
   readonly #slots = new Map<string, number>();
   #map: SlotMap = NO_SLOTS;
   #owners: readonly Owner[] = [];
@@ -64,8 +66,7 @@ export class ClusterTopology implements Topology {
 
   learn(host: string, answer: unknown): void {
     if (!Buffer.isBuffer(answer)) return;
-    this.#views.set(LATEST, parseNodes(answer.toString(), host));
-    this.#update();
+    this.#see(LATEST, parseNodes(answer.toString(), host));
   }
 
   close(): Promise<void> {
@@ -86,14 +87,21 @@ export class ClusterTopology implements Topology {
   #onAnswer(from: string, answer: unknown): void {
     if (!Buffer.isBuffer(answer)) {
       // What is not told any more may still be right, as long as nobody tells anything else.
-      if (this.#views.size > 1) this.#views.delete(from);
+      if (this.#views.size > 1) {
+        this.#views.delete(from);
+        this.#seen.delete(from);
+      }
       return;
     }
-    this.#views.set(from, parseNodes(answer.toString(), this.#hosts.get(from) ?? ''));
-    this.#update();
+    this.#see(from, parseNodes(answer.toString(), this.#hosts.get(from) ?? ''));
   }
 
-  #update(): void {
+  /** Most answers say nothing new. */
+  #see(from: string, view: readonly NodeView[]): void {
+    const text = JSON.stringify(view);
+    if (this.#seen.get(from) === text) return;
+    this.#seen.set(from, text);
+    this.#views.set(from, view);
     const map = mergeViews(this.#views.values());
     const { changed, failedOver } = compare(this.#map, map);
     this.#map = map;

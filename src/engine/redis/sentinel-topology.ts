@@ -1,20 +1,17 @@
 // The master that sentinels name. They may differ for a while: the one with the highest configuration epoch knows best.
 import { NODES_TAG } from './keys.ts';
+import { chooseMaster, type MasterView, parseMaster } from './master-view.ts';
 import type { RedisContext } from './redis-node.ts';
 import { Scouts } from './scouts.ts';
-import { type Endpoint, type SentinelTarget, type ServerTarget, targetName } from './settings.ts';
+import { type SentinelTarget, type ServerTarget, targetName } from './settings.ts';
 import type { Owner, Topology, TopologyListener } from './topology.ts';
-
-interface MasterView extends Endpoint {
-  /** Counts failovers. */
-  readonly epoch: number;
-}
 
 export class SentinelTopology implements Topology {
   readonly #target: SentinelTarget;
   readonly #listener: TopologyListener;
   readonly #scouts: Scouts;
   readonly #views = new Map<string, MasterView>();
+  #master: MasterView | undefined;
   #owner: Owner | undefined;
 
   constructor(context: RedisContext, target: SentinelTarget, listener: TopologyListener) {
@@ -59,9 +56,10 @@ export class SentinelTopology implements Topology {
     const view = parseMaster(answer);
     if (view === undefined) this.#views.delete(from);
     else this.#views.set(from, view);
-    const master = chooseMaster([...this.#views.values()]);
-    // Without sentinels the last master that was known stays the one.
+    const { sentinels } = this.#target;
+    const master = chooseMaster([...this.#views.values()], this.#master, sentinels.length);
     if (master === undefined) return;
+    this.#master = master;
     const { host, port } = master;
     const { username, password, tls, db } = this.#target;
     const found: ServerTarget = { kind: 'server', host, port, db, username, password, tls };
@@ -71,22 +69,4 @@ export class SentinelTopology implements Topology {
     this.#owner = { name, target: found, tag: NODES_TAG };
     this.#listener.onChange(failedOver);
   }
-}
-
-function chooseMaster(views: readonly MasterView[]): MasterView | undefined {
-  let best: MasterView | undefined;
-  for (const view of views) if (best === undefined || view.epoch > best.epoch) best = view;
-  return best;
-}
-
-/** Names and values in turn. */
-function parseMaster(answer: unknown): MasterView | undefined {
-  if (!Array.isArray(answer)) return undefined;
-  const flat: readonly unknown[] = answer;
-  const fields = new Map<string, string>();
-  for (let at = 0; at + 1 < flat.length; at += 2) fields.set(String(flat[at]), String(flat[at + 1]));
-  const host = fields.get('ip');
-  const port = Number(fields.get('port'));
-  if (host === undefined || !Number.isInteger(port)) return undefined;
-  return { host, port, epoch: Number(fields.get('config-epoch') ?? 0) };
 }
