@@ -127,8 +127,11 @@ export class Subscriptions {
       this.#retryLater();
       return;
     }
-    if (!this.#has(placement)) node.subscriber.unsubscribe(name);
-    else if (placement.node === node && node.subscriber.up) this.#becomeLive(placement);
+    const now = this.#placements.get(name);
+    if (now !== placement) {
+      // Unless it was left and is wanted again.
+      if (now?.node !== node) node.subscriber.unsubscribe(name);
+    } else if (placement.node === node && node.subscriber.up) this.#becomeLive(placement);
   }
 
   #becomeLive(placement: Placement): void {
