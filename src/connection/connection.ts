@@ -141,11 +141,7 @@ export class Connection implements Timed, Flushable {
   /** Work that is not a command, and would be lost if the connection were moved meanwhile. Must not reject. */
   keepHere(work: Promise<unknown>): void {
     const moving = (this.#moving ??= new Moving());
-    moving.owed += 1;
-    void work.finally(() => {
-      moving.owed -= 1;
-      this.#tellIdle();
-    });
+    moving.owe(work, () => this.#tellIdle());
   }
 
   /** Begins no further commands and reads nothing; resolves when none is under way, or when it has ended. */
@@ -204,10 +200,7 @@ export class Connection implements Timed, Flushable {
   }
 
   dispatch(event: ConnectionEvent): boolean {
-    if (this.#moving?.isFrozen === true) {
-      this.#moving.postpone(event);
-      return false;
-    }
+    if (this.#moving?.postpones(event) === true) return false;
     const [next, effects] = transition(this.#state, event, this.#shared.timing);
     if (next !== this.#state) {
       this.#state = next;

@@ -27,9 +27,18 @@ export class Moving {
     this.#onIdle = undefined;
   }
 
-  /** What happened to it while it was frozen. */
-  postpone(event: ConnectionEvent): void {
-    this.#postponed.push(event);
+  /** While it is frozen, what happens to it waits. */
+  postpones(event: ConnectionEvent): boolean {
+    if (this.isFrozen) this.#postponed.push(event);
+    return this.isFrozen;
+  }
+
+  owe(work: Promise<unknown>, onPaid: () => void): void {
+    this.owed += 1;
+    void work.finally(() => {
+      this.owed -= 1;
+      onPaid();
+    });
   }
 
   takePostponed(): readonly ConnectionEvent[] {

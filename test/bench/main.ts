@@ -8,6 +8,7 @@ import { Progress } from './report/progress.ts';
 import { writeResults } from './report/write.ts';
 import { connect } from './scenarios/connect.ts';
 import { burst, channels, fanout, mixed, protobuf } from './scenarios/deliveries.ts';
+import { handoff } from './scenarios/handoff.ts';
 import { httpPublish } from './scenarios/http-publish.ts';
 import { idle } from './scenarios/idle.ts';
 import { recovery } from './scenarios/recovery.ts';
@@ -26,6 +27,7 @@ const SCENARIOS: readonly Scenario[] = [
   connect,
   protobuf,
   recovery,
+  handoff,
   httpPublish,
   redis,
   redisDelay,

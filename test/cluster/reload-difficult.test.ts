@@ -9,7 +9,7 @@ import { seeded } from '../helpers/random.ts';
 import { tempDir } from '../helpers/temp-dir.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
-const RELOADS = Number(process.env['HOLDFAST_TEST_RELOADS'] ?? 3);
+const RELOADS = Number(process.env['TEST_RELOADS'] ?? 3);
 const CLIENTS = 24;
 
 t.test('frames in pieces, fragments, pings, large messages and slow reading', async (t) => {

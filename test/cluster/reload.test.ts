@@ -6,8 +6,8 @@ import { startHaproxy } from '../helpers/haproxy.ts';
 import { startRedis } from '../helpers/redis.ts';
 
 /** The full proof takes 500 clients and 10 reloads. */
-const CLIENTS = Number(process.env['HOLDFAST_TEST_CLIENTS'] ?? 60);
-const RELOADS = Number(process.env['HOLDFAST_TEST_RELOADS'] ?? 3);
+const CLIENTS = Number(process.env['TEST_CLIENTS'] ?? 60);
+const RELOADS = Number(process.env['TEST_RELOADS'] ?? 3);
 
 for (const engine of ['memory', 'redis'] as const) {
   t.test(`${engine}: nobody is disconnected, nothing is missing, repeated or swapped`, async (t) => {

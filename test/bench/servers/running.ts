@@ -18,6 +18,8 @@ export interface ServerUnderTest {
   readonly pids: readonly number[];
   readonly redisPids: readonly number[];
   readonly output: string;
+  /** Of Holdfast. */
+  readonly controlSocket?: string | undefined;
   /** Throws when a process died or came anew. */
   assertUnchanged(): void;
   stop(): Promise<void>;
@@ -27,6 +29,7 @@ export interface ServerUnderTest {
 export class RunningServer implements ServerUnderTest {
   readonly host = '127.0.0.1';
   readonly redisPids: readonly number[] = [];
+  controlSocket: string | undefined;
   readonly #child: ChildProcess;
   readonly #name: string;
   readonly #cleanUp: () => void;

@@ -115,6 +115,7 @@ export async function startHoldfast(options: HoldfastOptions): Promise<RunningSe
   const server = new RunningServer(name, args, () => {
     rmSync(folder, { recursive: true, force: true });
   });
+  server.controlSocket = join(folder, 'control.sock');
   return started(server, workers + 1, async () => ((await isReady(port)) ? port : undefined));
 }
 
