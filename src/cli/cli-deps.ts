@@ -13,6 +13,8 @@ export interface CliDeps {
   readonly stderr: Output;
   readonly clock: Clock;
   readonly version: string;
+  /** The built program, for commands that start another one. */
+  readonly program: string;
   /** All of standard input. */
   readText(): Promise<string>;
   /** Becomes the primary; resolves when the gateway has ended. `reread` gives the configuration as it is written now. */

@@ -5,6 +5,9 @@ export const ExitCodes = {
   ok: 0,
   failure: 1,
   usage: 2,
+  /** What was examined has faults that will hurt some day, or soon. */
+  warnings: 3,
+  critical: 4,
   /** EX_UNAVAILABLE: no gateway answers. */
   unavailable: 69,
   /** EX_CONFIG */

@@ -21,6 +21,7 @@ export async function runCommand(): Promise<void> {
     stderr: process.stderr,
     clock: systemClock,
     version,
+    program: PROGRAM,
     readText: async () => {
       let text = '';
       for await (const chunk of process.stdin.setEncoding('utf8')) text += String(chunk);

@@ -6,6 +6,7 @@ import { addCheckToken } from './check-token.ts';
 import { CliError, type ExitCode, ExitCodes } from './cli-error.ts';
 import { type CliDeps, note, paint } from './cli-deps.ts';
 import { addDefaults, addSchema } from './defaults.ts';
+import { addDoctor } from './doctor.ts';
 import { addDrain } from './drain.ts';
 import { addHaproxy } from './haproxy.ts';
 import { addPub } from './pub.ts';
@@ -30,6 +31,7 @@ const COMMANDS = [
   addReload,
   addDrain,
   addHaproxy,
+  addDoctor,
 ] as const;
 
 /** Runs one command; resolves to the exit code. */
@@ -62,7 +64,7 @@ First steps:
   $ holdfast sub chat &
   $ holdfast pub chat '{"text":"hello"}'
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 69 no gateway answers, 78 wrong configuration.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 and 4 doctor found something, 69 no gateway answers, 78 wrong configuration.`,
     );
   for (const add of COMMANDS) add(program, deps);
   return program;

@@ -1,7 +1,10 @@
 // Runs a command of the program in this process, with what it printed and how it ended.
+import { fileURLToPath } from 'node:url';
 import { runCli } from '../../src/cli/program.ts';
 import type { CliDeps } from '../../src/cli/cli-deps.ts';
 import { systemClock } from '../../src/util/clock.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 export interface CliRun {
   readonly code: number;
@@ -23,6 +26,7 @@ export async function cliRun(args: readonly string[], options: CliRunOptions = {
     stderr: { isTTY, write: (text) => (err += text) },
     clock: systemClock,
     version: '1.2.3',
+    program: MAIN,
     readText: () => Promise.resolve(''),
     serve: () => Promise.resolve(),
     ...deps,

@@ -1,0 +1,126 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { RULES } from '../../../src/doctor/diagnose.ts';
+import type { Finding } from '../../../src/doctor/finding.ts';
+import { systemClock } from '../../../src/util/clock.ts';
+import { Child } from '../../helpers/child.ts';
+import { cliRun } from '../../helpers/cli-run.ts';
+import { HAPROXY_TEXT, UNIT_TEXT } from '../../helpers/healthy-host.ts';
+import { startRedis } from '../../helpers/redis.ts';
+import type { Scope } from '../../helpers/scope.ts';
+import { tempDir } from '../../helpers/temp-dir.ts';
+
+const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
+
+/** A machine as the doctor reads it: a directory with /proc and /etc. */
+async function machine(scope: Scope, over: Readonly<Record<string, string>> = {}): Promise<string> {
+  const root = await tempDir(scope);
+  const files = {
+    'proc/sys/net/core/somaxconn': '16384\n',
+    'proc/sys/net/ipv4/tcp_max_syn_backlog': '16384\n',
+    'proc/sys/net/ipv4/ip_local_port_range': '32768\t60999\n',
+    'proc/sys/net/ipv4/ip_local_reserved_ports': '\n',
+    'proc/sys/net/netfilter/nf_conntrack_max': '1048576\n',
+    'proc/sys/fs/nr_open': '1048576\n',
+    'proc/sys/fs/file-max': '9000000\n',
+    'proc/meminfo': 'MemTotal:       64000000 kB\nMemAvailable:   60000000 kB\n',
+    'etc/haproxy/haproxy.cfg': HAPROXY_TEXT,
+    'etc/systemd/system/holdfast.service': UNIT_TEXT,
+    'lib/systemd/system/haproxy.service': '[Service]\nLimitNOFILE=200000\n',
+    ...over,
+  };
+  for (const [path, text] of Object.entries(files)) {
+    await mkdir(dirname(join(root, path)), { recursive: true });
+    await writeFile(join(root, path), text);
+  }
+  return root;
+}
+
+interface Report {
+  readonly worst: string;
+  readonly findings: readonly Finding[];
+  readonly capacity: {
+    readonly totalBytes: number;
+    readonly figures: { readonly connectionBytes: number };
+  } | null;
+}
+
+t.test('the real command on a host with faults, with a real Redis', async (t) => {
+  const redis = await startRedis(t, {
+    'client-output-buffer-limit': 'pubsub 1mb 512kb 10',
+    'tcp-keepalive': 300,
+  });
+  const root = await machine(t, {
+    'proc/sys/net/core/somaxconn': '128\n',
+    'etc/haproxy/haproxy.cfg': HAPROXY_TEXT.replace('tunnel 75s', 'tunnel 20s'),
+    'etc/systemd/system/holdfast.service.d/stop.conf': '[Service]\nTimeoutStopSec=10\n',
+  });
+  const child = new Child(t, process.execPath, [MAIN, 'doctor', '--root', root, '--json'], {
+    env: {
+      HOLDFAST_ENGINE_TYPE: 'redis',
+      HOLDFAST_ENGINE_REDIS_ADDRESS: `unix://${redis.path}`,
+      HOLDFAST_CLIENT_CONNECTION_LIMIT: '20000',
+      HOLDFAST_CONTROL_SOCKET: join(root, 'nobody.sock'),
+    },
+  });
+  t.match(await child.exited, { code: 4 }, child.output);
+  t.match(child.output, /holdfast: the worst finding is critical \(\d+ of them\)/);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- checked below
+  const report = JSON.parse(child.output.slice(0, child.output.lastIndexOf('}') + 1)) as Report;
+  t.equal(report.worst, 'critical');
+  t.equal(report.capacity, null);
+  const critical = report.findings.filter(({ severity }) => severity === 'critical').map(({ rule }) => rule);
+  t.same(critical.toSorted(), ['backlog', 'redis-output-buffer', 'stop-timeout', 'tunnel-timeout']);
+  const warnings = report.findings.filter(({ severity }) => severity === 'warning').map(({ rule }) => rule);
+  t.ok(warnings.includes('redis-keepalive'), warnings.join(' '));
+  for (const { id } of RULES)
+    t.ok(
+      report.findings.some(({ rule }) => rule === id),
+      id,
+    );
+});
+
+t.test('a host in order, and the arithmetic of its connections', async (t) => {
+  const root = await machine(t);
+  const clock = { ...systemClock, wallMs: () => Date.parse('2026-01-01') };
+  const { PATH = '' } = process.env;
+  const environment = {
+    PATH,
+    HOLDFAST_WORKERS: '1',
+    HOLDFAST_CLIENT_CONNECTION_LIMIT: '20000',
+    HOLDFAST_CLIENT_CONNECTION_RATE_LIMIT: '500',
+    HOLDFAST_CONTROL_SOCKET: join(root, 'nobody.sock'),
+  };
+  const run = await cliRun(['doctor', '--root', root, '--connections', '20000', '--sample', '200'], {
+    environment,
+    clock,
+  });
+  t.notOk(/CRITICAL/.test(run.out), run.out);
+  t.match(run.out, /memory for 20000 connections/);
+  t.match(run.out, /20000 × \d+\.\d kB \(measured\)/);
+  t.match(run.out, 'Measured with 200 connections to one worker');
+  t.match(run.out, 'all are back within 40s');
+});
+
+t.test('without anything to read it says what it does not know', async (t) => {
+  const root = await tempDir(t);
+  const run = await cliRun(['doctor', '--root', root, '--all'], {
+    environment: { HOLDFAST_CONTROL_SOCKET: join(root, 'nobody.sock') },
+  });
+  t.match(run.out, /not known {2}tunnel-timeout: .*haproxy\.cfg cannot be read \(--haproxy FILE\)/);
+  t.match(run.out, /not known {2}kill-mode: no unit holdfast\.service is installed here/);
+  t.match(run.out, /not known {2}backlog: net\.core\.somaxconn cannot be read here/);
+  t.match(run.out, /in order {2}workers/);
+  const file = await cliRun(
+    ['doctor', '--root', root, '--haproxy', join(root, 'x.cfg'), '--unit', './y.service'],
+    {
+      environment: { HOLDFAST_CONTROL_SOCKET: join(root, 'nobody.sock') },
+    },
+  );
+  t.match(file.out, /not known: .*x\.cfg cannot be read/);
+  t.match(file.out, /not known: \.\/y\.service cannot be read/);
+  t.match(await cliRun(['doctor', '--connections', 'many']), { code: 2, err: /Write a whole number from 1/ });
+  t.match(await cliRun(['doctor'], { environment: { HOLDFAST_WORKERS: 'x' } }), { code: 78 });
+});
