@@ -90,6 +90,8 @@ interface Run {
   failuresInARow: number;
   lastProgressMs: number;
   lastId: number;
+  /** Connections whose handlers took too long: they are left alone for as long before they are held again. */
+  readonly restUntilMs: WeakMap<Connection, number>;
   stopped: string | undefined;
 }
 
@@ -124,6 +126,7 @@ export class MoveOut {
       failuresInARow: 0,
       lastProgressMs: clock.monotonicMs(),
       lastId: 0,
+      restUntilMs: new WeakMap(),
       stopped: undefined,
     };
     this.#run = run;
@@ -236,10 +239,14 @@ export class MoveOut {
     const { transport } = connection;
     const mayMove = (): boolean => run.stopped === undefined && !connection.isClosed;
     if (!(transport instanceof WebSocketTransport) || !mayMove()) return;
+    const { clock } = this.#deps;
+    const { idleTimeoutMs } = this.#options;
+    if (clock.monotonicMs() < (run.restUntilMs.get(connection) ?? 0)) return;
     await run.preparation.prepare(connection.subscriptions.keys());
     if (!mayMove()) return;
     try {
-      const isIdle = await withinMs(connection.hold(), this.#options.idleTimeoutMs);
+      const isIdle = await withinMs(connection.hold(), idleTimeoutMs);
+      if (!isIdle) run.restUntilMs.set(connection, clock.monotonicMs() + idleTimeoutMs);
       if (!isIdle || !mayMove()) return;
       // What its last commands have begun.
       await run.preparation.prepare(connection.subscriptions.keys());

@@ -1,6 +1,7 @@
 // What goes wrong in a reload stops it where it is safe, and what a living process owns lives on.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { connectControl } from '../../src/cluster/control-client.ts';
 import { Crowd, CROWD_CHANNELS } from '../helpers/crowd.ts';
@@ -173,4 +174,28 @@ async function victimOf(gateway: Gateway, victim: string, before: readonly numbe
   const found = pids.find((pid) => (victim === 'the old worker') === before.includes(pid));
   if (found === undefined) throw new Error(`${victim} is not there`);
   return found;
+}
+
+for (const victim of ['the old worker', 'the new worker'] as const) {
+  t.test(`${victim} stands still in mid-move: everybody waits, nothing is lost`, async (t) => {
+    const gateway = await startGateway(t, { config: { channel: CROWD_CHANNELS } });
+    // Requests of the server API would wait with the worker, longer than they may.
+    const crowd = await crowdAt(t, gateway);
+    const before = await gateway.workerPids();
+    const control = await connectControl(gateway.controlSocket);
+    t.teardown(() => control.close());
+    const moving = deferred<void>();
+    const reload = control.request('reload', null, (value) => {
+      if (progressOf(value).state === 'moving') moving.resolve();
+    });
+    await moving.promise;
+    const pid = await victimOf(gateway, victim, before);
+    process.kill(pid, 'SIGSTOP');
+    await delay(2500);
+    process.kill(pid, 'SIGCONT');
+    await reload;
+    await crowd.hush();
+    t.same(crowd.faults().slice(0, 10), []);
+    t.same(await gateway.stop(), { code: 0, signal: null });
+  });
 }

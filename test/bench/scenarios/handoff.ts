@@ -147,12 +147,10 @@ export const handoff: Scenario = {
         tookMs = performance.now() - startMs;
         return value;
       });
-    let isOver = false;
-    void reloaded.finally(() => {
-      isOver = true;
-    });
+    const over = new AbortController();
+    void reloaded.finally(() => over.abort());
     let published: readonly (readonly [number, number])[] = [];
-    while (!isOver) published = await publish(SHARE_MS);
+    while (!over.signal.aborted) published = await publish(SHARE_MS);
     await reloaded;
     control.close();
     const cpuUs = (cpuMs([primary]) - cpuBeforeMs) * 1000;
