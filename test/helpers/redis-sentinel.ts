@@ -12,6 +12,8 @@ import { waitFor } from './wait-for.ts';
 
 const MASTER_NAME = 'theirs';
 const SENTINELS = 3;
+const PASSWORD = 'of the servers';
+const SENTINEL_PASSWORD = 'of the sentinels';
 
 export class SentinelSet {
   /** By port. */
@@ -32,18 +34,20 @@ export class SentinelSet {
   }
 
   get target(): SentinelTarget {
-    const credentials = { username: undefined, password: undefined, tls: undefined };
+    const credentials = { username: undefined, tls: undefined };
     return {
       kind: 'sentinel',
       masterName: MASTER_NAME,
       db: 0,
       ...credentials,
+      password: PASSWORD,
       sentinels: this.sentinelPorts.map((port) => ({
         kind: 'server',
         host: '127.0.0.1',
         port,
         db: 0,
         ...credentials,
+        password: SENTINEL_PASSWORD,
       })),
     };
   }
@@ -95,6 +99,8 @@ export async function startSentinels(scope: Scope): Promise<SentinelSet> {
       port,
       bind: '127.0.0.1',
       'repl-diskless-sync-delay': 0,
+      requirepass: PASSWORD,
+      masterauth: PASSWORD,
       ...options,
     });
   const master = make(first, {});
@@ -110,6 +116,9 @@ export async function startSentinels(scope: Scope): Promise<SentinelSet> {
           'bind 127.0.0.1',
           `dir ${directory}`,
           `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${first} 2`,
+          `sentinel auth-pass ${MASTER_NAME} "${PASSWORD}"`,
+          `requirepass "${SENTINEL_PASSWORD}"`,
+          `sentinel sentinel-pass "${SENTINEL_PASSWORD}"`,
           `sentinel down-after-milliseconds ${MASTER_NAME} 800`,
           `sentinel failover-timeout ${MASTER_NAME} 1000`,
           '',
@@ -123,7 +132,7 @@ export async function startSentinels(scope: Scope): Promise<SentinelSet> {
     [first, master],
     [second, replica],
   ]);
-  const sentinel = new Redis({ port: sentinelPorts[0] ?? 0, host: '127.0.0.1' });
+  const sentinel = new Redis({ port: sentinelPorts[0] ?? 0, host: '127.0.0.1', password: SENTINEL_PASSWORD });
   const set = new SentinelSet(scope, servers, sentinelPorts, sentinel);
   await set.untilReplicated();
   return set;

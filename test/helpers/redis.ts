@@ -56,7 +56,11 @@ export class RedisServer {
 
   /** A connection of the test's own. */
   get admin(): Redis {
-    this.#admin ??= new Redis({ path: this.path, retryStrategy: () => 50 }).on('error', () => undefined);
+    this.#admin ??= new Redis({
+      path: this.path,
+      password: String(this.#options['requirepass'] ?? ''),
+      retryStrategy: () => 50,
+    }).on('error', () => undefined);
     return this.#admin;
   }
 

@@ -13,6 +13,8 @@ t.test('sentinels', { buffered: true }, async (t) => {
   const gateway = await startTroubled(t, {
     sentinel_address: set.sentinelPorts.map((port) => `127.0.0.1:${port}`),
     sentinel_master_name: set.target.masterName,
+    sentinel_password: set.target.sentinels[0]?.password,
+    password: set.target.password,
   });
 
   await t.test('the master is killed', async (t) => {

@@ -112,6 +112,21 @@ t.test('a lease that is lost is followed by that of a new owner', async (t) => {
   t.match(lease.counters, { renewed: 2, lost: 1, failed: 0 });
 });
 
+t.test('what may be lost in part is told to a new owner; the old one ends by itself', async (t) => {
+  const { lease, table, owners, held } = setUp(t);
+  await lease.renew();
+  const before = lease.owner;
+  const renewing = lease.renew();
+  // While an answer for the old owner is on its way.
+  lease.abandon();
+  t.not(lease.owner, before);
+  t.equal(owners(), 1);
+  await renewing;
+  t.equal(table.renewals, 3, 'the new owner has a lease, too');
+  t.equal(held(), 2, 'and only then it holds');
+  t.same(table.calls, [], 'nothing was done to the old one');
+});
+
 t.test('one that cannot be renewed is tried again', async (t) => {
   const { lease, table, renewals } = setUp(t);
   await lease.renew();
