@@ -15,7 +15,7 @@ interface Started {
 }
 
 async function started(t: Test, withReplicas = false): Promise<Started> {
-  const cluster = await startCluster(t, withReplicas);
+  const cluster = await startCluster(t, { withReplicas });
   const engine = new RedisEngine(t, cluster.masters, settings(cluster.target));
   return { cluster, clients: [await engine.client(), await engine.client()] };
 }

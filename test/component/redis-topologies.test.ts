@@ -8,8 +8,10 @@ import { RedisEngine } from '../contract/redis-engine.ts';
 import { makeCertificate } from '../helpers/haproxy.ts';
 import { freePort } from '../helpers/ports.ts';
 import { settings, startRedis } from '../helpers/redis.ts';
+import { startCluster } from '../helpers/redis-cluster.ts';
 import { tempDir } from '../helpers/temp-dir.ts';
 
+const RULE = 'user gateway on >secret ~test:* &test:* +@all';
 const KEPT = { historySize: 10, historyTtlMs: 60_000, historyMetaTtlMs: 600_000 };
 
 async function carries(t: Test, engine: RedisEngine): Promise<void> {
@@ -42,9 +44,8 @@ t.test('several servers share the channels', async (t) => {
 t.test('TLS and an ACL user', async (t) => {
   const { certificate, siteFile } = await makeCertificate(t);
   const port = await freePort();
-  const rule = 'user gateway on >secret ~test:* &test:* +@all';
   const aclFile = join(await tempDir(t), 'users.acl');
-  await writeFile(aclFile, `user default off\n${rule}\n`);
+  await writeFile(aclFile, `user default off\n${RULE}\n`);
   await startRedis(t, {
     'tls-port': port,
     'tls-cert-file': siteFile,
@@ -65,4 +66,31 @@ t.test('TLS and an ACL user', async (t) => {
   await carries(t, new RedisEngine(t, [], settings(target)));
   const stranger = new RedisEngine(t, [], settings({ ...target, tls: { rejectUnauthorized: true } }));
   await t.rejects(stranger.client(), /no Redis answers/);
+});
+
+t.test('a cluster with TLS and an ACL user', async (t) => {
+  const { certificate, siteFile } = await makeCertificate(t);
+  const aclFile = join(await tempDir(t), 'users.acl');
+  await writeFile(aclFile, `user default on nopass ~* &* +@all\n${RULE}\n`);
+  const cluster = await startCluster(t, {
+    server: (port) => ({
+      port: 0,
+      'tls-port': port,
+      'tls-cluster': 'yes',
+      'tls-cert-file': siteFile,
+      'tls-key-file': siteFile,
+      'tls-ca-cert-file': siteFile,
+      'tls-auth-clients': 'no',
+      aclfile: aclFile,
+    }),
+  });
+  const tls = { ca: certificate, servername: 'localhost', rejectUnauthorized: true };
+  const credentials = { username: 'gateway', password: 'secret', tls };
+  const { seeds } = cluster.target;
+  const target: RedisTarget = {
+    kind: 'cluster',
+    ...credentials,
+    seeds: seeds.map((seed) => ({ ...seed, ...credentials })),
+  };
+  await carries(t, new RedisEngine(t, [], settings(target)));
 });

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { ClusterTarget, ServerTarget } from '../../src/engine/redis/settings.ts';
 import { quietPorts } from './ports.ts';
-import { RedisServer } from './redis.ts';
+import { RedisServer, type ServerOptions } from './redis.ts';
 import type { Scope } from './scope.ts';
 import { tempDir } from './temp-dir.ts';
 import { waitFor } from './wait-for.ts';
@@ -135,9 +135,15 @@ export class RedisClusterServers {
   }
 }
 
-export async function startCluster(scope: Scope, withReplicas = false): Promise<RedisClusterServers> {
+export interface ClusterOptions {
+  readonly withReplicas?: boolean;
+  /** Of the server at this port. */
+  readonly server?: (port: number) => ServerOptions;
+}
+
+export async function startCluster(scope: Scope, options: ClusterOptions = {}): Promise<RedisClusterServers> {
   const directory = await tempDir(scope);
-  const count = withReplicas ? 2 * MASTERS : MASTERS;
+  const count = options.withReplicas === true ? 2 * MASTERS : MASTERS;
   const free = await quietPorts(2 * count);
   const [ports, busPorts] = [free.slice(0, count), free.slice(count)];
   const servers = ports.map(
@@ -150,6 +156,7 @@ export async function startCluster(scope: Scope, withReplicas = false): Promise<
         'cluster-config-file': 'nodes.conf',
         'cluster-node-timeout': 2000,
         'repl-diskless-sync-delay': 0,
+        ...options.server?.(port),
       }),
   );
   await Promise.all(servers.map((server) => server.start()));

@@ -86,7 +86,7 @@ t.test('what a worker leaves behind is told by another', async (t) => {
 
 t.test('channels on all masters of a Cluster', async (t) => {
   const { client, told, until } = await setUp(t, async (scope) => {
-    const cluster = await startCluster(scope, false);
+    const cluster = await startCluster(scope);
     return new RedisEngine(scope, cluster.masters, settings(cluster.target));
   });
   const [a, b] = [await client(), await client()];
