@@ -2,6 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { AgentCheck } from '../cluster/agent-check.ts';
+import { agentAnswer } from '../cluster/agent-score.ts';
 import { ConnectionAssigner, defaultAssignPolicy } from '../cluster/connection-assigner.ts';
 import { ControlServer } from '../cluster/control-server.ts';
 import { connectionsAllowed, readDescriptorLimit } from '../cluster/descriptors.ts';
@@ -9,6 +11,7 @@ import { Drain } from '../cluster/drain.ts';
 import { defaultHeadLimits, HeadReader } from '../cluster/head-reader.ts';
 import { defaultHeartbeatPolicy, Heartbeat, isDebugged, type Silence } from '../cluster/heartbeat.ts';
 import { hostStatus, type HostStatus } from '../cluster/host-status.ts';
+import { HostLoad } from '../cluster/host-load.ts';
 import { HostSurvey } from '../cluster/host-survey.ts';
 import { PublicListener } from '../cluster/public-listener.ts';
 import type { Refusal } from '../cluster/refusal.ts';
@@ -23,6 +26,7 @@ import { snapshotFile } from '../config/snapshot-file.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
 import { ConfigError, HoldfastError } from '../util/errors.ts';
+import { hostRoom } from './host-room.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
 import { PrimaryMetrics } from './primary-metrics.ts';
 import { PrimaryReload } from './primary-reload.ts';
@@ -74,7 +78,10 @@ class Primary {
   readonly #control: ControlServer;
   readonly #notifier: ServiceNotifier;
   readonly #reload: PrimaryReload;
+  readonly #agent: AgentCheck | undefined;
+  readonly #load = new HostLoad(() => systemClock.monotonicMs());
   readonly #connectionsAllowed: number | null;
+  #servingSinceMs = 0;
   #listening: readonly string[] = [];
 
   constructor(config: Config, deps: PrimaryDeps) {
@@ -162,6 +169,9 @@ class Primary {
       },
       config,
     );
+    this.#agent = config.agent_check.enabled
+      ? new AgentCheck({ logger, answer: () => this.#agentAnswer() })
+      : undefined;
     const limit = readDescriptorLimit();
     this.#connectionsAllowed = limit === undefined ? null : connectionsAllowed(limit, config.workers);
   }
@@ -200,7 +210,12 @@ class Primary {
     this.#heartbeat.close();
     this.#reload.close();
     this.#metrics.close();
-    await Promise.all([this.#control.close(), this.#engine?.close(), this.#notifier.close()]);
+    await Promise.all([
+      this.#control.close(),
+      this.#agent?.close(),
+      this.#engine?.close(),
+      this.#notifier.close(),
+    ]);
     if (this.#runtimeDirectory !== undefined)
       rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   }
@@ -212,11 +227,14 @@ class Primary {
     if (unixSocket !== '') listening.push(await this.#listener.listen({ kind: 'unix', path: unixSocket }));
     this.#listening = listening;
     this.#heartbeat.start();
+    this.#servingSinceMs = systemClock.monotonicMs();
+    const { address: agentAddress, port: agentPort } = this.#config.agent_check;
+    const agent = await this.#agent?.listen(agentAddress, agentPort);
     const boundPort = listening[0]?.split(':').at(-1) ?? String(port);
     const url = `ws://${urlHost(address)}:${boundPort}${this.#config.websocket.handler_prefix}`;
     const control = controlSocketPath(this.#config, this.#deps.environment);
     const internal = [...new Set(this.#supervisor.slots().flatMap(({ addresses }) => addresses))];
-    this.#deps.logger.info({ url, listening, internal, control }, 'listening');
+    this.#deps.logger.info({ url, listening, internal, control, agent }, 'listening');
     this.#notifier.ready(`serving at ${listening.join(', ')}`);
     this.#notifier.startWatchdog(() => this.#heartbeat.allAnswer);
   }
@@ -276,6 +294,18 @@ class Primary {
       refused: this.#metrics.refusals,
     };
     return hostStatus(parts, facts, systemClock.monotonicMs());
+  }
+
+  #agentAnswer(): string {
+    const { ready_time: readyMs, ramp: rampMs } = this.#config.agent_check;
+    const status = this.#status();
+    const facts = {
+      draining: status.draining,
+      servingMs: systemClock.monotonicMs() - this.#servingSinceMs,
+      hasWorkers: status.workers.some(({ state }) => state === 'ready'),
+      room: hostRoom(status, this.#reload.config, this.#load),
+    };
+    return agentAnswer(facts, { readyMs, rampMs });
   }
 
   async #drainByCommand(progress: (value: unknown) => void): Promise<unknown> {

@@ -9,6 +9,7 @@ const FIXED = [
   ['http_server.port', ({ http_server: { port } }: Config) => port],
   ['http_server.unix_socket', ({ http_server: { unix_socket: path } }: Config) => path],
   ['engine', ({ engine }: Config) => engine],
+  ['agent_check', ({ agent_check: agentCheck }: Config) => agentCheck],
   ['control.socket', ({ control }: Config) => control.socket],
   ['shutdown.timeout', ({ shutdown }: Config) => shutdown.timeout],
 ] as const;

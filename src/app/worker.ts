@@ -252,6 +252,7 @@ export async function runWorker(): Promise<void> {
       }),
     );
   }
+  link.measureOutbox(() => metrics.hot.queuedBytes);
   link.answer('metrics', () => metrics.snapshot());
   if (config.prometheus.enabled) {
     const collect = async (): Promise<readonly unknown[]> =>

@@ -80,7 +80,12 @@ export function addHaproxy(program: Command, deps: CliDeps): void {
 
 function frontOptions(config: Config, hosts: readonly string[], flags: HaproxyFlags): FrontOptions {
   const { port, internal_port: internalPort } = config.http_server;
-  const defaults = { port, healthPort: internalPort ?? undefined, agentPort: undefined };
+  const { enabled, port: agentPort } = config.agent_check;
+  const defaults = {
+    port,
+    healthPort: internalPort ?? undefined,
+    agentPort: enabled ? agentPort : undefined,
+  };
   const { perSource: connections, perSourceRate: rate, trusted } = flags;
   return {
     hosts: hosts.map((host, index) => parseHost(host, index + 1, defaults)),

@@ -13,6 +13,7 @@ export interface WorkerStatus {
   readonly rssBytes: number | null;
   readonly heapUsedBytes: number | null;
   readonly loopLagMs: number | null;
+  readonly outboxBytes: number | null;
   readonly answering: Silence | null;
   /** Processes that this slot had before. */
   readonly restarts: number;
@@ -98,6 +99,7 @@ function workerStatus(parts: HostParts, view: SlotView, nowMs: number): WorkerSt
     rssBytes: vitals?.rssBytes ?? null,
     heapUsedBytes: vitals?.heapUsedBytes ?? null,
     loopLagMs: vitals === undefined ? null : Math.round(vitals.loopLagMs),
+    outboxBytes: vitals?.outboxBytes ?? null,
     answering: (process === undefined ? undefined : parts.heartbeat.silence(process)) ?? null,
     restarts: Math.max(0, incarnation - 1),
     sinceMs: 'sinceMs' in state ? Math.round(nowMs - state.sinceMs) : null,

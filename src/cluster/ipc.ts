@@ -22,6 +22,8 @@ export interface WorkerVitals {
   readonly loopLagMs: number;
   readonly rssBytes: number;
   readonly heapUsedBytes: number;
+  /** Waiting for clients to read. */
+  readonly outboxBytes: number;
 }
 
 /** One process's answer to a question that went to the whole host. */
@@ -115,7 +117,8 @@ function isVitals(value: unknown): value is WorkerVitals {
     isFields(value) &&
     isCount(value['loopLagMs']) &&
     isCount(value['rssBytes']) &&
-    isCount(value['heapUsedBytes'])
+    isCount(value['heapUsedBytes']) &&
+    isCount(value['outboxBytes'])
   );
 }
 

@@ -52,7 +52,8 @@ export class WorkerLink {
   #boundSids = new Set<string>();
   #unboundSids = new Set<string>();
   #reportTimer: NodeJS.Timeout | undefined;
-  #vitals: WorkerVitals = { loopLagMs: 0, rssBytes: 0, heapUsedBytes: 0 };
+  #vitals: WorkerVitals = { loopLagMs: 0, rssBytes: 0, heapUsedBytes: 0, outboxBytes: 0 };
+  #readOutboxBytes: () => number = () => 0;
   #draining = false;
   #drainHandler: ((drain: { readonly durationMs: number }) => void) | undefined;
   #hurryHandler: (() => void) | undefined;
@@ -105,6 +106,11 @@ export class WorkerLink {
   /** From now on this worker gets connections. `addresses`: where it listens itself (the internal port). */
   ready(addresses: readonly string[] = [], immovable = ''): void {
     post({ type: 'ready', addresses, immovable });
+  }
+
+  /** Where the vitals find what waits for clients to read. */
+  measureOutbox(readBytes: () => number): void {
+    this.#readOutboxBytes = readBytes;
   }
 
   /** What to do about connections that move; see `handoff/`. */
@@ -320,12 +326,13 @@ export class WorkerLink {
   #readVitals(): WorkerVitals {
     const loopLagMs = Math.max(0, this.#lag.max / 1e6 - LAG_RESOLUTION_MS);
     this.#lag.reset();
+    const outboxBytes = this.#readOutboxBytes();
     try {
       const { rss: rssBytes, heapUsed: heapUsedBytes } = process.memoryUsage();
-      this.#vitals = { loopLagMs, rssBytes, heapUsedBytes };
+      this.#vitals = { loopLagMs, rssBytes, heapUsedBytes, outboxBytes };
     } catch {
       // It throws when there is no descriptor left to read them through.
-      this.#vitals = { ...this.#vitals, loopLagMs };
+      this.#vitals = { ...this.#vitals, loopLagMs, outboxBytes };
     }
     return this.#vitals;
   }

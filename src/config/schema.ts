@@ -6,7 +6,7 @@ import { app } from './sections/app.ts';
 import { channel } from './sections/channel.ts';
 import { client } from './sections/client.ts';
 import { health, httpApi, httpServer, prometheus } from './sections/http.ts';
-import { control, engine, handoff, log, outbox, shutdown, workers } from './sections/process.ts';
+import { agentCheck, control, engine, handoff, log, outbox, shutdown, workers } from './sections/process.ts';
 import { proxies, rpc } from './sections/proxy.ts';
 import { webhooks } from './sections/webhooks.ts';
 import {
@@ -40,6 +40,7 @@ const shape = z.strictObject({
   outbox,
   prometheus,
   health,
+  agent_check: agentCheck,
   control,
   handoff,
   shutdown,

@@ -96,8 +96,8 @@ function healthLines({ health }: Config): string[] {
 
 const AGENT_LINES = [
   '# The agent is the primary itself: it says how much room it has (weight, in percent of 100), and `drain` while it leaves.',
-  '# A host that came back is raised slowly by its agent, so there is no slowstart. To drain by hand: `disable agent holdfast/X`',
-  '# is not needed, the agent only speaks of the state in its first seconds and at a drain.',
+  '# A host that came back is raised slowly by its agent, so there is no slowstart. `set server holdfast/X state drain` by hand',
+  '# holds: the agent speaks of the state only in the first seconds after its start, and while it drains.',
 ];
 
 const SLOWSTART_LINES = ['# slowstart: a host that came back is not given everything at once.'];

@@ -45,6 +45,17 @@ export const control = section('How the commands of this program reach a running
   }),
 });
 
+export const agentCheck = section("HAProxy's agent check: the primary says how much room this host has.", {
+  enabled: flag('Answer agent checks. `holdfast haproxy` then writes them into its servers.'),
+  address: text('Address to answer on. Empty: all addresses.'),
+  port: integer('Port to answer on. 0 takes a free one and prints it.', 8010, 0, 65_535),
+  ready_time: duration(
+    'After the start the answers contain `ready`, which ends a drain that HAProxy remembers, an operator’s as well.',
+    '10s',
+  ),
+  ramp: duration('Time over which the weight rises to its full height after the start.', '30s'),
+});
+
 export const handoff = section('How connections live on when workers are replaced (`holdfast reload`).', {
   enabled: flag(
     'Move live connections from the old worker to the new one. Off: they are closed over time, and clients come back.',

@@ -27,6 +27,7 @@ const idle: WorkerStatus = {
   connections: 12,
   rssBytes: 84_250_000,
   heapUsedBytes: 20_000_000,
+  outboxBytes: 0,
   loopLagMs: 1,
   answering: null,
   restarts: 0,

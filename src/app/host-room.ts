@@ -1,0 +1,24 @@
+// Condenses what the primary knows of its host into the figures that decide how much more it should get.
+import type { HostRoom } from '../cluster/agent-score.ts';
+import type { HostLoad } from '../cluster/host-load.ts';
+import type { HostStatus, WorkerStatus } from '../cluster/host-status.ts';
+import type { Config } from '../config/schema.ts';
+
+export function hostRoom(
+  { connections, connectionsAllowed, workers }: HostStatus,
+  { client }: Pick<Config, 'client'>,
+  load: Pick<HostLoad, 'cpuShare' | 'memoryBytes'>,
+): HostRoom {
+  const sum = (read: (worker: WorkerStatus) => number | null): number =>
+    workers.reduce((total, worker) => total + (read(worker) ?? 0), 0);
+  const { memoryBytes } = load;
+  return {
+    connections,
+    connectionLimit:
+      client.connection_limit > 0 ? client.connection_limit : (connectionsAllowed ?? undefined),
+    loopLagMs: Math.max(0, ...workers.map(({ loopLagMs }) => loopLagMs ?? 0)),
+    cpuShare: load.cpuShare,
+    memoryShare: (sum(({ rssBytes }) => rssBytes) + process.memoryUsage.rss()) / memoryBytes,
+    outboxShare: sum(({ outboxBytes }) => outboxBytes) / memoryBytes,
+  };
+}
