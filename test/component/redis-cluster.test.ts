@@ -1,5 +1,6 @@
 // The Redis engine on a Redis Cluster: channels on every master, slots that move while messages flow, a master that dies.
 import t, { type Test } from 'tap';
+import { slotOf } from '../../src/engine/redis/cluster-slots.ts';
 import { RedisEngine, type RedisEngineTestClient } from '../contract/redis-engine.ts';
 import { type RedisClusterServers, startCluster } from '../helpers/redis-cluster.ts';
 import { settings } from '../helpers/redis.ts';
@@ -22,6 +23,14 @@ async function started(t: Test, withReplicas = false): Promise<Started> {
 
 function text(value: string): { readonly data: Buffer } {
   return { data: Buffer.from(value) };
+}
+
+/** Another channel in the slot of this one. */
+function sameSlot(channel: string): string {
+  const slot = slotOf(channel);
+  let number = 0;
+  while (slotOf(`other${number}`) !== slot) number += 1;
+  return `other${number}`;
 }
 
 async function carriesAll(t: Test, { clients: [a, b] }: Started, value: string): Promise<void> {
@@ -97,7 +106,14 @@ t.test('a slot moves while messages flow', { buffered: true }, async (t) => {
   await untilMore();
   const move = await cluster.beginMove(channel, (from + 1) % 3);
   await untilMore();
+  const added = sameSlot(channel);
+  await t.rejects(
+    async () => a.broker.publish(added, text('new'), KEPT),
+    { code: 'HOLDFAST_UNAVAILABLE' },
+    'what is new in the slot has to wait',
+  );
   await move.finish();
+  await a.broker.publish(added, text('new'), KEPT);
   await untilMore();
   // And back.
   await cluster.move(channel, from);
