@@ -62,6 +62,8 @@ function workerRow(worker: WorkerStatus): string[] {
 
 function remarks(worker: WorkerStatus): string[] {
   return [
+    ...(worker.role === 'successor' ? ['takes over next'] : []),
+    ...(worker.role === 'retired' ? ['gives its connections away'] : []),
     ...(worker.crashLooping ? ['crash loop'] : []),
     ...(worker.retryInMs === null ? [] : [`next attempt in ${ageText(worker.retryInMs)}`]),
     ...(worker.answering === 'hung' ? ['does not answer'] : []),

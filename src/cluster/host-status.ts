@@ -8,6 +8,8 @@ import type { SlotView, Supervisor } from './supervisor.ts';
 export interface WorkerStatus {
   readonly slot: number;
   readonly state: SlotState['name'];
+  /** During a reload: main, successor (takes over next) or retired (gives its connections away). */
+  readonly role: SlotView['role'];
   readonly pid: number | null;
   readonly connections: number;
   readonly rssBytes: number | null;
@@ -83,17 +85,19 @@ function stateOf(
   if (draining) return 'draining';
   if (listening.length === 0) return 'starting';
   // A worker that boots for the first time is no loss.
-  const isWell = ({ state, restarts, answering }: WorkerStatus): boolean =>
-    (state === 'ready' || (state === 'booting' && restarts === 0)) && answering !== 'hung';
+  const isWell = ({ role, state, restarts, answering }: WorkerStatus): boolean =>
+    role !== 'main' ||
+    ((state === 'ready' || (state === 'booting' && restarts === 0)) && answering !== 'hung');
   return workers.every(isWell) ? 'serving' : 'degraded';
 }
 
 function workerStatus(parts: HostParts, view: SlotView, nowMs: number): WorkerStatus {
-  const { slot, state, process, incarnation, addresses, lastFailure } = view;
+  const { slot, role, state, process, incarnation, addresses, lastFailure } = view;
   const vitals = process === undefined ? undefined : parts.heartbeat.vitals(process);
   return {
     slot,
     state: state.name,
+    role,
     pid: process?.pid ?? null,
     connections: process === undefined ? 0 : parts.assigner.connections(process),
     rssBytes: vitals?.rssBytes ?? null,

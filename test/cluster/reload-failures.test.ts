@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { connectControl } from '../../src/cluster/control-client.ts';
+import { OfficialClient } from '../helpers/centrifuge.ts';
 import { Crowd, CROWD_CHANNELS } from '../helpers/crowd.ts';
 import { deferred } from '../helpers/deferred.ts';
 import { type Gateway, startGateway } from '../helpers/gateway.ts';
@@ -199,3 +200,42 @@ for (const victim of ['the old worker', 'the new worker'] as const) {
     t.same(await gateway.stop(), { code: 0, signal: null });
   });
 }
+
+t.test(
+  'switched off: connections are closed over time, and their clients come back with what they missed',
+  async (t) => {
+    const gateway = await startGateway(t, {
+      config: { channel: CROWD_CHANNELS, handoff: { enabled: false, close_timeout: '1s' } },
+    });
+    const clients = await Promise.all(
+      Array.from({ length: 8 }, () =>
+        new OfficialClient(t, gateway.wsUrl, {
+          options: { minReconnectDelay: 20, maxReconnectDelay: 200 },
+        }).connect(),
+      ),
+    );
+    const subscriptions = await Promise.all(clients.map((client) => client.subscribe('kept:all')));
+    let sent = 0;
+    const over = new AbortController();
+    const publishing = (async () => {
+      while (!over.signal.aborted) {
+        sent += 1;
+        await gateway.api('publish', { channel: 'kept:all', data: sent });
+        await delay(10);
+      }
+    })();
+    const { exit, output } = await gateway.command(t, 'reload');
+    t.equal(exit.code, 0, output);
+    t.match(output, /0 connections moved, \d+ closed to come back/);
+    over.abort();
+    await publishing;
+    for (const subscription of subscriptions) {
+      await waitFor('everything', () => subscription.publications.length >= sent);
+      t.same(
+        subscription.publications,
+        Array.from({ length: sent }, (_, index) => index + 1),
+      );
+    }
+    t.ok(clients.every((client) => client.count('disconnected') === 0));
+  },
+);

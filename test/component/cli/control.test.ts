@@ -23,6 +23,7 @@ async function startControl(
 const idle: WorkerStatus = {
   slot: 0,
   state: 'ready',
+  role: 'main',
   pid: 101,
   connections: 12,
   rssBytes: 84_250_000,
