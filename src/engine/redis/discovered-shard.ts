@@ -163,6 +163,7 @@ export class DiscoveredShard implements Shard {
     const { owners } = this.#topology;
     const names = new Set(owners.map(({ name }) => name));
     const leaving = [...this.#nodes].filter(([name]) => !names.has(name));
+    const hasNew = owners.some(({ name }) => !this.#nodes.has(name));
     for (const [name] of leaving) this.#nodes.delete(name);
     for (const owner of owners) {
       let node = this.#nodes.get(owner.name);
@@ -173,10 +174,11 @@ export class DiscoveredShard implements Shard {
       }
       node.probeAt(owner.tag);
     }
-    this.#deps.context.logger?.info(
-      { redis: this.name, masters: [...names], failedOver },
-      'redis has other masters',
-    );
+    // A slot that moves between them is nothing to tell.
+    if (hasNew || leaving.length > 0) {
+      const masters = [...names];
+      this.#deps.context.logger?.info({ redis: this.name, masters, failedOver }, 'redis has other masters');
+    }
     if (failedOver) this.#deps.listener.onRenewed(this);
     void this.#subscriptions.place();
     for (const [, node] of leaving) this.#leave(node);
