@@ -1,9 +1,11 @@
 // All workers are replaced, again and again, while official clients talk through HAProxy and TLS: none of them notices.
+import { readdirSync } from 'node:fs';
 import t from 'tap';
 import { CROWD_CHANNELS, Crowd } from '../helpers/crowd.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { startHaproxy } from '../helpers/haproxy.ts';
 import { startRedis } from '../helpers/redis.ts';
+import { waitFor } from '../helpers/wait-for.ts';
 
 /** The full proof takes 500 clients and 10 reloads. */
 const CLIENTS = Number(process.env['TEST_CLIENTS'] ?? 60);
@@ -23,14 +25,16 @@ for (const engine of ['memory', 'redis'] as const) {
       socket: { ca: front.certificate },
     });
     await crowd.gather(t);
+    const descriptors = (): number => readdirSync(`/proc/${gateway.child.pid}/fd`).length;
+    const before = descriptors();
     crowd.talk();
     for (let round = 1; round <= RELOADS; round++) {
-      const before = await gateway.workerPids();
+      const old = await gateway.workerPids();
       const { exit, output } = await gateway.command(t, 'reload');
       t.equal(exit.code, 0, output);
       const after = await gateway.workerPids();
       t.notOk(
-        after.some((pid) => before.includes(pid)),
+        after.some((pid) => old.includes(pid)),
         'all workers are new',
       );
     }
@@ -38,5 +42,6 @@ for (const engine of ['memory', 'redis'] as const) {
     t.same(crowd.faults().slice(0, 20), []);
     t.equal(await gateway.metric('handoff_connections_total', 'moved'), RELOADS * (CLIENTS + 2));
     t.equal(await gateway.metric('connections'), CLIENTS);
+    await waitFor('no descriptor to stay open in the primary', () => descriptors() <= before);
   });
 }
