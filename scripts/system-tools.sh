@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Makes sure that programs which tests or the front need are there: `scripts/system-tools.sh haproxy redis-server ...`.
+# Makes sure that programs which tests or the front need are there: `scripts/system-tools.sh haproxy redis-server ...`,
+# or `program:package` where Debian's package has another name.
 # Missing ones are installed from Debian when this user may; else one line says what to type.
 set -euo pipefail
 
 missing=()
 for tool in "$@"; do
   # Debian keeps daemons in sbin, which is not on everyone's path.
-  PATH="$PATH:/usr/sbin:/sbin" command -v "$tool" >/dev/null || missing+=("$tool")
+  PATH="$PATH:/usr/sbin:/sbin" command -v "${tool%%:*}" >/dev/null || missing+=("${tool##*:}")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -7,8 +7,7 @@ cd "$(dirname "$0")/.."
 export PATH="$PATH:/usr/sbin:/sbin"
 
 node scripts/ensure.mjs packages
-# Debian's package names are the programs' names.
-scripts/system-tools.sh haproxy redis-server openssl
+scripts/system-tools.sh haproxy redis-server openssl systemd-analyze:systemd
 
 # Afresh, so that a test whose source is gone does not run on.
 rm -rf .build

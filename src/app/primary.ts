@@ -13,10 +13,11 @@ import { defaultHeartbeatPolicy, Heartbeat, isDebugged, type Silence } from '../
 import { hostStatus, type HostStatus } from '../cluster/host-status.ts';
 import { HostLoad } from '../cluster/host-load.ts';
 import { HostSurvey } from '../cluster/host-survey.ts';
-import { PublicListener } from '../cluster/public-listener.ts';
+import { type ListenAddress, PublicListener } from '../cluster/public-listener.ts';
 import type { Refusal } from '../cluster/refusal.ts';
 import type { RequestHead } from '../cluster/request-head.ts';
 import { ServiceNotifier } from '../cluster/service-notifier.ts';
+import { activatedSockets } from '../cluster/socket-activation.ts';
 import { StartWatch } from '../cluster/start-watch.ts';
 import { defaultSlotPolicy, Supervisor } from '../cluster/supervisor.ts';
 import type { WorkerProcess } from '../cluster/worker-process.ts';
@@ -223,14 +224,17 @@ class Primary {
   async #serve(): Promise<void> {
     const { address, port, unix_socket: unixSocket } = this.#config.http_server;
     const host = address === '' ? undefined : address;
-    const listening = [await this.#listener.listen({ kind: 'tcp', host, port })];
-    if (unixSocket !== '') listening.push(await this.#listener.listen({ kind: 'unix', path: unixSocket }));
+    const opened = activatedSockets(this.#deps.environment, process.pid);
+    const places: ListenAddress[] = opened.length > 0 ? [...opened] : [{ kind: 'tcp', host, port }];
+    if (unixSocket !== '') places.push({ kind: 'unix', path: unixSocket });
+    const listening: string[] = [];
+    for (const place of places) listening.push(await this.#listener.listen(place));
     this.#listening = listening;
     this.#heartbeat.start();
     this.#servingSinceMs = systemClock.monotonicMs();
     const { address: agentAddress, port: agentPort } = this.#config.agent_check;
     const agent = await this.#agent?.listen(agentAddress, agentPort);
-    const boundPort = listening[0]?.split(':').at(-1) ?? String(port);
+    const boundPort = /:(\d+)$/.exec(listening[0] ?? '')?.[1] ?? String(port);
     const url = `ws://${urlHost(address)}:${boundPort}${this.#config.websocket.handler_prefix}`;
     const control = controlSocketPath(this.#config, this.#deps.environment);
     const internal = [...new Set(this.#supervisor.slots().flatMap(({ addresses }) => addresses))];

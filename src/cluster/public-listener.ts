@@ -1,15 +1,18 @@
 // The primary's listening sockets for clients: a TCP port and, beside it, a UNIX socket for a proxy on the same host.
 import { lstatSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import type { Logger } from '../observe/logger.ts';
 import { addressText } from '../util/address-text.ts';
 import { ConfigError, UnavailableError } from '../util/errors.ts';
 import { listenError } from '../util/listen-error.ts';
+import type { ActivatedSocket } from './socket-activation.ts';
 
 export type ListenAddress =
   | { readonly kind: 'tcp'; readonly host: string | undefined; readonly port: number }
   /** Open to every local user unless its directory is not: the proxy runs as another one. */
-  | { readonly kind: 'unix'; readonly path: string };
+  | { readonly kind: 'unix'; readonly path: string }
+  /** Opened by systemd, with a backlog and a name of its own. */
+  | ActivatedSocket;
 
 /** The kernel cuts it to net.core.somaxconn; Node's default of 511 is a storm's first victim. */
 const BACKLOG = 16_384;
@@ -34,26 +37,18 @@ export class PublicListener {
     // Half-open as http.Server: a client may end its side after the request.
     const server = createServer({ allowHalfOpen: true }, this.#deps.onConnection);
     await new Promise<void>((resolve, reject) => {
-      const onError = (error: Error): void =>
-        reject(listenError(error, address.kind === 'unix' ? address.path : `port ${address.port}`));
+      const onError = (error: Error): void => reject(listenError(error, placeText(address)));
       server.once('error', onError);
       server.once('listening', () => server.off('error', onError));
-      server.listen(
-        address.kind === 'unix'
-          ? { path: address.path, backlog: BACKLOG, readableAll: true, writableAll: true }
-          : {
-              port: address.port,
-              backlog: BACKLOG,
-              ...(address.host === undefined ? {} : { host: address.host }),
-            },
-        resolve,
-      );
+      server.listen(listenOptions(address), resolve);
     });
     // Out of descriptors, most likely: those that are open are not concerned, later ones may succeed.
     server.on('error', (error) => this.#deps.logger.error({ err: error }, 'cannot accept a connection'));
     this.#servers.push(server);
     if (address.kind === 'unix') this.#unixPaths.push(address.path);
-    return addressText(server.address());
+    // Node does not know the path of a UNIX socket that it did not open.
+    const bound = server.address();
+    return bound === null ? placeText(address) : addressText(bound);
   }
 
   /** No more connections; the socket files are removed. May be called twice. */
@@ -61,6 +56,30 @@ export class PublicListener {
     for (const server of this.#servers) if (server.listening) server.close();
     for (const path of this.#unixPaths) rmSync(path, { force: true });
     this.#unixPaths.length = 0;
+  }
+}
+
+function listenOptions(address: ListenAddress): ListenOptions | { readonly fd: number } {
+  switch (address.kind) {
+    case 'unix':
+      return { path: address.path, backlog: BACKLOG, readableAll: true, writableAll: true };
+    case 'tcp': {
+      const { host, port } = address;
+      return { port, backlog: BACKLOG, ...(host === undefined ? {} : { host }) };
+    }
+    case 'fd':
+      return { fd: address.fd };
+  }
+}
+
+function placeText(address: ListenAddress): string {
+  switch (address.kind) {
+    case 'unix':
+      return address.path;
+    case 'tcp':
+      return `port ${address.port}`;
+    case 'fd':
+      return `systemd:${address.name === '' ? address.fd : address.name}`;
   }
 }
 

@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Puts Holdfast on a Debian 12 host: program, user, units, drop-ins, kernel settings. Run again, it changes only what differs;
+# a configuration that is there stays as it is.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+usage: systemd/install.sh [--dry-run] [--uninstall] [--root DIRECTORY]
+  --dry-run    say what would be done, and do nothing
+  --uninstall  stop and remove all of it but /etc/holdfast, the state and the user
+  --root       work below DIRECTORY, for images: no user, no systemctl, no npm
+TEXT
+}
+
+source_dir=$(cd "$(dirname "$0")/.." && pwd)
+dry_run='' uninstall='' root=''
+while [ $# -gt 0 ]; do
+  case $1 in
+  --dry-run) dry_run=1 ;;
+  --uninstall) uninstall=1 ;;
+  --root) root=${2:?--root needs a directory} && shift ;;
+  --help) usage && exit 0 ;;
+  *) usage >&2 && exit 2 ;;
+  esac
+  shift
+done
+[ -n "$root" ] || [ -n "$dry_run" ] || [ "$(id -u)" = 0 ] || { echo 'install.sh: run it as root' >&2 && exit 1; }
+
+do_it() {
+  echo "+ $*"
+  [ -n "$dry_run" ] || "$@"
+}
+
+# On the running system only.
+live() {
+  [ -n "$root" ] || do_it "$@"
+}
+
+put() { # put MODE FILE TARGET
+  if ! cmp -s "$2" "$root$3"; then
+    do_it install -D -m "$1" "$2" "$root$3"
+  fi
+}
+
+units=(holdfast.service holdfast@.service holdfast@.socket)
+extras=(
+  haproxy.service.d/holdfast.conf:/etc/systemd/system/haproxy.service.d/holdfast.conf
+  redis-server.service.d/holdfast.conf:/etc/systemd/system/redis-server.service.d/holdfast.conf
+  sysctl.d/90-holdfast.conf:/etc/sysctl.d/90-holdfast.conf
+)
+
+if [ -n "$uninstall" ]; then
+  live systemctl disable --now holdfast.service holdfast@{blue,green}.{service,socket} || true
+  for unit in "${units[@]}"; do do_it rm -f "$root/etc/systemd/system/$unit"; done
+  for extra in "${extras[@]}"; do do_it rm -f "$root${extra#*:}"; done
+  do_it rm -rf "$root/opt/holdfast"
+  live systemctl daemon-reload
+  echo 'kept: /etc/holdfast, /var/lib/holdfast*, the user holdfast'
+  exit 0
+fi
+
+[ -d "$source_dir/dist" ] || { echo 'install.sh: build first (npm run build)' >&2 && exit 1; }
+[ -n "$root" ] || getent passwd holdfast >/dev/null ||
+  do_it useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin holdfast
+
+for name in package.json package-lock.json; do put 0644 "$source_dir/$name" "/opt/holdfast/$name"; done
+if ! diff -rq "$source_dir/dist" "$root/opt/holdfast/dist" >/dev/null 2>&1; then
+  do_it mkdir -p "$root/opt/holdfast"
+  # Beside the old one first: workers that start meanwhile find either all of the one or all of the other.
+  do_it rm -rf "$root/opt/holdfast/dist.new" "$root/opt/holdfast/dist.old"
+  do_it cp -r "$source_dir/dist" "$root/opt/holdfast/dist.new"
+  [ ! -d "$root/opt/holdfast/dist" ] || do_it mv "$root/opt/holdfast/dist" "$root/opt/holdfast/dist.old"
+  do_it mv "$root/opt/holdfast/dist.new" "$root/opt/holdfast/dist"
+  do_it rm -rf "$root/opt/holdfast/dist.old"
+  live npm ci --prefix /opt/holdfast --omit=dev --ignore-scripts --no-progress
+fi
+put 0644 "$source_dir/docs/operations.md" /opt/holdfast/docs/operations.md
+
+for unit in "${units[@]}"; do put 0644 "$source_dir/systemd/$unit" "/etc/systemd/system/$unit"; done
+for extra in "${extras[@]}"; do put 0644 "$source_dir/systemd/${extra%%:*}" "${extra#*:}"; done
+
+if [ ! -e "$root/etc/holdfast/holdfast.yaml" ]; then
+  do_it install -D -m 0640 /dev/null "$root/etc/holdfast/holdfast.yaml"
+  live chown root:holdfast /etc/holdfast/holdfast.yaml
+fi
+live systemctl daemon-reload
+live sysctl --quiet --system
+cat <<'TEXT'
+next: write /etc/holdfast/holdfast.yaml (holdfast defaults), then
+  systemctl enable --now holdfast            on TCP
+  systemctl enable --now holdfast@blue       behind an HAProxy on this host, with /etc/holdfast/blue.yaml
+TEXT
