@@ -5,7 +5,11 @@ import type { HostStatus, WorkerStatus } from '../cluster/host-status.ts';
 import type { Config } from '../config/schema.ts';
 
 export function hostRoom(
-  { connections, connectionsAllowed, workers }: HostStatus,
+  {
+    connections,
+    connectionsAllowed,
+    workers,
+  }: Pick<HostStatus, 'connections' | 'connectionsAllowed' | 'workers'>,
   { client }: Pick<Config, 'client'>,
   load: Pick<HostLoad, 'cpuShare' | 'memoryBytes'>,
 ): HostRoom {
@@ -14,11 +18,16 @@ export function hostRoom(
   const { memoryBytes } = load;
   return {
     connections,
-    connectionLimit:
-      client.connection_limit > 0 ? client.connection_limit : (connectionsAllowed ?? undefined),
+    connectionLimit: connectionLimit(client.connection_limit, connectionsAllowed),
     loopLagMs: Math.max(0, ...workers.map(({ loopLagMs }) => loopLagMs ?? 0)),
     cpuShare: load.cpuShare,
     memoryShare: (sum(({ rssBytes }) => rssBytes) + process.memoryUsage.rss()) / memoryBytes,
     outboxShare: sum(({ outboxBytes }) => outboxBytes) / memoryBytes,
   };
+}
+
+/** What is reached first. */
+function connectionLimit(configured: number, byDescriptors: number | null): number | undefined {
+  const limit = Math.min(configured > 0 ? configured : Infinity, byDescriptors ?? Infinity);
+  return limit === Infinity ? undefined : limit;
 }

@@ -1,9 +1,10 @@
 // Figures of the primary, and of the whole host: keeps what dead workers counted, so that sums never go back.
 import { randomBytes } from 'node:crypto';
+import type { HostCapacity } from '../cluster/host-capacity.ts';
 import type { WorkerObserver } from '../cluster/supervisor.ts';
 import type { WorkerEnd, WorkerProcess } from '../cluster/worker-process.ts';
 import { MetricsArchive } from '../observe/host-metrics.ts';
-import { Metrics, type MetricsSnapshot } from '../observe/metrics.ts';
+import { Metrics, type MetricsSnapshot, type Reading } from '../observe/metrics.ts';
 import { ProcessReadings } from '../observe/process-readings.ts';
 
 export class PrimaryMetrics implements WorkerObserver {
@@ -11,8 +12,14 @@ export class PrimaryMetrics implements WorkerObserver {
   readonly #archive = new MetricsArchive();
   readonly #readings: ProcessReadings;
 
-  constructor(version: string) {
+  constructor(version: string, capacity: () => HostCapacity) {
     this.#readings = new ProcessReadings({ metrics: this.#metrics, worker: 'primary', version });
+    this.#metrics.read('utilisation', () => {
+      const { eventLoop, ...rest } = capacity().utilisation;
+      return Object.entries({ ...rest, event_loop: eventLoop }).map(([of, value]) => [[of], value]);
+    });
+    this.#metrics.read('connectionLimit', () => orNone(capacity().connectionLimit));
+    this.#metrics.read('acceptHeadroom', () => orNone(capacity().acceptHeadroom));
   }
 
   /** A connection that no worker saw. */
@@ -45,4 +52,9 @@ export class PrimaryMetrics implements WorkerObserver {
   close(): void {
     this.#readings.close();
   }
+}
+
+/** A number that is not known has no series. */
+function orNone(value: number | null): number | readonly Reading[] {
+  return value ?? [];
 }

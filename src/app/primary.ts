@@ -10,6 +10,7 @@ import { connectionsAllowed, readDescriptorLimit } from '../cluster/descriptors.
 import { Drain } from '../cluster/drain.ts';
 import { defaultHeadLimits, HeadReader } from '../cluster/head-reader.ts';
 import { defaultHeartbeatPolicy, Heartbeat, isDebugged, type Silence } from '../cluster/heartbeat.ts';
+import { hostCapacity, type HostReport } from '../cluster/host-capacity.ts';
 import { hostStatus, type HostStatus } from '../cluster/host-status.ts';
 import { HostLoad } from '../cluster/host-load.ts';
 import { HostSurvey } from '../cluster/host-survey.ts';
@@ -103,7 +104,7 @@ class Primary {
             snapshotFile: snapshotFile(config, deps.environment),
           })
         : undefined;
-    this.#metrics = new PrimaryMetrics(deps.version);
+    this.#metrics = new PrimaryMetrics(deps.version, () => this.#report().capacity);
     this.#supervisor = new Supervisor(
       { clock, random: Math.random, logger },
       {
@@ -146,7 +147,7 @@ class Primary {
     this.#control = new ControlServer({
       logger,
       methods: {
-        status: () => this.#status(),
+        status: () => this.#report(),
         drain: (_params, progress) => this.#drainByCommand(progress),
         reload: (_params, progress) => this.#reload.run('command', progress),
         'reload-abort': () => ({ aborted: this.#reload.abort('by command') }),
@@ -300,13 +301,19 @@ class Primary {
     return hostStatus(parts, facts, systemClock.monotonicMs());
   }
 
+  #report(): HostReport {
+    const status = this.#status();
+    const room = hostRoom(status, this.#reload.config, this.#load);
+    return { ...status, capacity: hostCapacity(room, !status.draining && hasWorkers(status)) };
+  }
+
   #agentAnswer(): string {
     const { ready_time: readyMs, ramp: rampMs } = this.#config.agent_check;
     const status = this.#status();
     const facts = {
       draining: status.draining,
       servingMs: systemClock.monotonicMs() - this.#servingSinceMs,
-      hasWorkers: status.workers.some(({ state }) => state === 'ready'),
+      hasWorkers: hasWorkers(status),
       room: hostRoom(status, this.#reload.config, this.#load),
     };
     return agentAnswer(facts, { readyMs, rampMs });
@@ -319,6 +326,10 @@ class Primary {
     unwatch();
     return this.#drain.progress;
   }
+}
+
+function hasWorkers({ workers }: HostStatus): boolean {
+  return workers.some(({ state }) => state === 'ready');
 }
 
 function newEpoch(): string {

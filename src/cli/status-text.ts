@@ -1,5 +1,6 @@
 // How `holdfast status` lays a host out for people.
-import type { HostStatus, WorkerStatus } from '../cluster/host-status.ts';
+import type { HostCapacity, HostReport } from '../cluster/host-capacity.ts';
+import type { WorkerStatus } from '../cluster/host-status.ts';
 import { type CliDeps, paint } from './cli-deps.ts';
 import { ageText, bytesText, type Column, tableLines } from './table.ts';
 
@@ -18,10 +19,10 @@ const COLUMNS: readonly Column[] = [
   { title: '', align: 'left' },
 ];
 
-export function statusText(status: HostStatus, deps: CliDeps): string {
+export function statusText(status: HostReport, deps: CliDeps): string {
   const style = STATE_STYLES[status.state];
-  const limit =
-    status.connectionsAllowed === null ? '' : ` of ${status.connectionsAllowed} that descriptors allow`;
+  const { connectionLimit: allowed } = status.capacity;
+  const limit = allowed === null ? '' : ` of ${allowed} allowed`;
   const refused = Object.entries(status.refused).filter(([, count]) => count > 0);
   const internal = [...new Set(status.workers.flatMap(({ addresses }) => addresses))];
   const lines = [
@@ -31,6 +32,7 @@ export function statusText(status: HostStatus, deps: CliDeps): string {
     `listening    ${status.listening.join(', ') || 'not yet'}`,
     ...(internal.length > 0 ? [`internal     ${internal.join(', ')}`] : []),
     `connections  ${status.connections}${limit}`,
+    `capacity     ${capacityText(status.capacity)}`,
     ...(status.held > 0 ? [`waiting      ${status.held} for a worker`] : []),
     ...(refused.length > 0
       ? [`refused      ${refused.map(([reason, count]) => `${count} ${reason}`).join(', ')}`]
@@ -39,6 +41,13 @@ export function statusText(status: HostStatus, deps: CliDeps): string {
     ...tableLines(COLUMNS, status.workers.map(workerRow)),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function capacityText({ utilisation, acceptHeadroom }: HostCapacity): string {
+  const { host, ...parts } = utilisation;
+  const [worst = ''] = Object.entries(parts).toSorted(([, one], [, other]) => other - one)[0] ?? [];
+  const room = acceptHeadroom === null ? '' : `, room for ${acceptHeadroom} more`;
+  return `${Math.round(host * 100)} % used${host > 0 ? ` (${worst})` : ''}${room}`;
 }
 
 function orDash(value: number | null, text: (value: number) => string): string {
@@ -72,7 +81,7 @@ function remarks(worker: WorkerStatus): string[] {
 }
 
 /** The gateway may be of another version than this command. */
-export function isHostStatus(value: unknown): value is HostStatus {
+export function isHostStatus(value: unknown): value is HostReport {
   return (
     typeof value === 'object' &&
     value !== null &&
@@ -84,6 +93,9 @@ export function isHostStatus(value: unknown): value is HostStatus {
     typeof value.refused === 'object' &&
     value.refused !== null &&
     'workers' in value &&
-    Array.isArray(value.workers)
+    Array.isArray(value.workers) &&
+    'capacity' in value &&
+    typeof value.capacity === 'object' &&
+    value.capacity !== null
   );
 }

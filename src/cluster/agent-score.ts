@@ -30,7 +30,7 @@ export interface AgentFacts {
 }
 
 /** Below `good` a figure costs nothing, at `bad` it leaves the least weight; between them it is linear. */
-const LIMITS = {
+export const ROOM_LIMITS = {
   loopLagMs: { good: 25, bad: 500 },
   cpuShare: { good: 0.6, bad: 1 },
   memoryShare: { good: 0.6, bad: 0.9 },
@@ -48,7 +48,7 @@ export function roomScore(room: HostRoom): number {
   const free = freePlaces(room);
   if (free <= 0) return 0;
   const figures = (['loopLagMs', 'cpuShare', 'memoryShare', 'outboxShare'] as const).map((name) => {
-    const { good, bad } = LIMITS[name];
+    const { good, bad } = ROOM_LIMITS[name];
     return 1 - clamp((room[name] - good) / (bad - good));
   });
   return toPercent(Math.min(free, ...figures));

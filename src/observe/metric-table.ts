@@ -195,6 +195,22 @@ export const METRICS = {
   workerHeap: gauge('worker_heap_used_bytes', 'JavaScript heap in use.', ['worker']),
   workerUptime: gauge('worker_uptime_seconds', 'Time since the process started.', ['worker'], 'max'),
   workerRestarts: counter('worker_restarts_total', 'Workers replaced by the primary.', ['reason']),
+  utilisation: gauge(
+    'utilisation_ratio',
+    'How full the host is, 0 to 1: of connections, cpu, event_loop, memory, outboxes, and host, the worst of them.',
+    ['of'],
+    'max',
+  ),
+  connectionLimit: gauge(
+    'connection_limit',
+    'Connections that the host may have, by configuration or by descriptors.',
+    [],
+  ),
+  acceptHeadroom: gauge(
+    'accept_headroom',
+    'Connections that the host would still take now; 0 while it drains.',
+    [],
+  ),
   buildInfo: gauge('build_info', 'Always 1; the version that runs.', ['version', 'node'], 'max'),
 } as const satisfies Record<string, MetricSpec>;
 

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { ControlServer, type ControlMethod } from '../../../src/cluster/control-server.ts';
-import type { HostStatus, WorkerStatus } from '../../../src/cluster/host-status.ts';
+import type { HostReport } from '../../../src/cluster/host-capacity.ts';
+import type { WorkerStatus } from '../../../src/cluster/host-status.ts';
 import { createLogger } from '../../../src/observe/logger.ts';
 import { HoldfastError } from '../../../src/util/errors.ts';
 import { cliRun } from '../../helpers/cli-run.ts';
@@ -39,7 +40,7 @@ const idle: WorkerStatus = {
   lastFailure: null,
 };
 
-const status: HostStatus = {
+const status: HostReport = {
   version: '1.2.3',
   node: 'v20.19.0',
   pid: 100,
@@ -51,6 +52,11 @@ const status: HostStatus = {
   connectionsAllowed: 39_600,
   held: 2,
   refused: { full: 3, draining: 0 },
+  capacity: {
+    utilisation: { host: 0.42, connections: 0.001, cpu: 0.42, eventLoop: 0, memory: 0.1, outboxes: 0 },
+    connectionLimit: 20_000,
+    acceptHeadroom: 19_988,
+  },
   workers: [
     idle,
     {
@@ -79,7 +85,8 @@ t.test('status as a table', async (t) => {
     'holdfast 1.2.3  degraded  up 1h 0m  pid 100  node v20.19.0',
     '',
     'listening    127.0.0.1:8000',
-    'connections  12 of 39600 that descriptors allow',
+    'connections  12 of 20000 allowed',
+    'capacity     42 % used (cpu), room for 19988 more',
     'waiting      2 for a worker',
     'refused      3 full',
     '',

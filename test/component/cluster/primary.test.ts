@@ -14,7 +14,9 @@ import { waitFor } from '../../helpers/wait-for.ts';
 
 t.test('says where it listens, what descriptors allow, and how it is', async (t) => {
   const unixSocket = join(await tempDir(t), 'gateway.sock');
-  const gateway = await startGateway(t, { config: { http_server: { unix_socket: unixSocket } } });
+  const gateway = await startGateway(t, {
+    config: { http_server: { unix_socket: unixSocket }, client: { insecure: true, connection_limit: 1_000 } },
+  });
   t.match(gateway.logged('starting')[0], { workers: 2, connectionsAllowed: Number });
   t.match(gateway.logged('listening')[0], { url: gateway.wsUrl, listening: [String, `unix:${unixSocket}`] });
   const overUnix = await ProtocolClient.connected(t, `ws+unix:${unixSocket}:/connection/websocket`);
@@ -30,11 +32,20 @@ t.test('says where it listens, what descriptors allow, and how it is', async (t)
     state: 'serving',
     draining: false,
     connections: 2,
+    capacity: {
+      utilisation: { host: Number, connections: 0.002, cpu: Number, eventLoop: Number, outboxes: 0 },
+      connectionLimit: 1_000,
+      acceptHeadroom: 998,
+    },
     workers: [
       { slot: 1, state: 'ready', connections: 1, restarts: 0, crashLooping: false },
       { slot: 2, state: 'ready', connections: 1, restarts: 0, crashLooping: false },
     ],
   });
+  t.equal(await gateway.metric('connection_limit'), 1_000);
+  const headroom = await gateway.metric('accept_headroom');
+  t.ok(headroom > 990 && headroom <= 998, `${headroom}: the request itself is a connection for a moment`);
+  t.ok((await gateway.metric('utilisation_ratio', 'of="memory"')) > 0);
   const progress: unknown[] = [];
   const drained = control.request('drain', null, (step) => progress.push(step));
   t.match(await overTcp.closed, { code: 3001 });
