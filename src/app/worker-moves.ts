@@ -7,6 +7,7 @@ import type { Connection } from '../connection/connection.ts';
 import type { OpenConnections } from '../gateway/open-connections.ts';
 import { MoveIn } from '../handoff/move-in.ts';
 import { MoveOut } from '../handoff/move-out.ts';
+import { sharedRounds } from '../handoff/shared-rounds.ts';
 import { isPeerMessage } from '../handoff/peer-messages.ts';
 import type { HotCounters } from '../observe/hot-counters.ts';
 import { isConnectionHandle } from '../util/native-handle.ts';
@@ -27,7 +28,8 @@ export interface WorkerMoves {
 }
 
 export function workerMoves(deps: WorkerMovesDeps, config: Config): WorkerMoves {
-  const { link, open, commands, transports, counters, settle } = deps;
+  const { link, open, commands, transports, counters } = deps;
+  const settle = sharedRounds(deps.settle);
   const { hub, presence, clock, log, node, userConnections, userSubscriptions } = commands;
   const moveOut = new MoveOut(
     {
