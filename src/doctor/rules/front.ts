@@ -141,6 +141,54 @@ const clientAddress = rule('client-address', ['haproxy'], ({ haproxy }) => {
   });
 });
 
+const healthPort = rule('health-check', ['haproxy', 'config'], ({ haproxy, config }) => {
+  const internal = config.http_server.internal_port;
+  if (internal === null) return fine('health checks are answered on the public port');
+  const wrong = backs(haproxy).flatMap((section) =>
+    servers(section).filter(
+      ({ options }) =>
+        haproxySetting(section, 'option', 'httpchk') !== undefined &&
+        options.includes('check') &&
+        optionOf(options, 'port') === undefined,
+    ),
+  );
+  if (wrong.length === 0) return fine(`health checks go to the internal port, or HAProxy makes none`);
+  return wrong.map(({ name, line }) =>
+    fault('critical', `server ${name}: its health check goes to the public port`, {
+      why: `with http_server.internal_port ${internal} nothing answers it there: HAProxy takes the server for dead`,
+      change: `check port ${internal} on line ${line.number} of ${haproxy.file} (and http_server.internal_address for it)`,
+    }),
+  );
+});
+
+const agentPort = rule('agent-check', ['haproxy', 'config'], ({ haproxy, config }) => {
+  const { enabled, port } = config.agent_check;
+  const asked = backs(haproxy)
+    .flatMap(servers)
+    .filter(({ options }) => options.includes('agent-check'));
+  if (!enabled && asked.length === 0) return fine('HAProxy asks no agent');
+  if (asked.length === 0) {
+    return fault('warning', 'agent_check is enabled, and no server of HAProxy asks it', {
+      why: 'HAProxy neither prefers hosts with room nor hears of a drain before refusals tell it',
+      change: `agent-check agent-port ${port} agent-inter 1s on the server lines of ${haproxy.file}`,
+    });
+  }
+  return asked.map(({ name, options, line }): Verdict => {
+    const askedPort = Number(optionOf(options, 'agent-port'));
+    if (enabled && askedPort === port) return fine(`server ${name}: its agent is asked on port ${port}`);
+    return fault(
+      'warning',
+      `server ${name}: HAProxy asks an agent on port ${askedPort}, where ${enabled ? `port ${port} answers` : 'none answers'}`,
+      {
+        why: 'an agent that does not answer is no error for HAProxy: the weight and a drain stay as they were last told, for ever',
+        change: enabled
+          ? `agent-port ${port} on line ${line.number} of ${haproxy.file}`
+          : 'agent_check.enabled: true in the Holdfast config',
+      },
+    );
+  });
+});
+
 const frontLimit = rule('haproxy-maxconn', ['haproxy', 'plan'], ({ haproxy, plan }) => {
   const line = globalSetting(haproxy, 'maxconn');
   const maxconn = Number(line?.words[1]);
@@ -167,6 +215,8 @@ export const frontRules: readonly Rule[] = [
   frontLimit,
   retries,
   markedDown,
+  healthPort,
+  agentPort,
   clientAddress,
   ticketKeys,
   alpn,

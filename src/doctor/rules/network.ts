@@ -80,7 +80,8 @@ function isUnixSocket(address: string): boolean {
 
 const listenPorts = rule('listen-ports', ['config', 'ports'], ({ config, ports }) => {
   const { port, internal_port: internal } = config.http_server;
-  const taken = [port, ...(internal === null ? [] : [internal])].filter(
+  const agent = config.agent_check.enabled ? [config.agent_check.port] : [];
+  const taken = [port, ...(internal === null ? [] : [internal]), ...agent].filter(
     (each) =>
       each >= ports.from &&
       each <= ports.to &&

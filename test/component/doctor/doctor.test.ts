@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
@@ -13,6 +13,9 @@ import type { Scope } from '../../helpers/scope.ts';
 import { tempDir } from '../../helpers/temp-dir.ts';
 
 const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
+
+/** Rules about what no shipped file decides. */
+const OF_THIS_MACHINE = ['node-version', 'clock'];
 
 /** A machine as the doctor reads it: a directory with /proc and /etc. */
 async function machine(scope: Scope, over: Readonly<Record<string, string>> = {}): Promise<string> {
@@ -102,6 +105,40 @@ t.test('a host in order, and the arithmetic of its connections', async (t) => {
   t.match(run.out, /20000 × \d+\.\d kB \(measured\)/);
   t.match(run.out, 'Measured with 200 connections to one worker');
   t.match(run.out, 'all are back within 40s');
+});
+
+t.test('what this project ships is in order', async (t) => {
+  const files: Record<string, string> = {
+    'etc/haproxy/haproxy.cfg': await readFile('haproxy/haproxy.cfg', 'utf8'),
+    'etc/systemd/system/holdfast.service': await readFile('systemd/holdfast.service', 'utf8'),
+    'lib/systemd/system/haproxy.service': '[Service]\nType=notify\n',
+    'etc/systemd/system/haproxy.service.d/holdfast.conf': await readFile(
+      'systemd/haproxy.service.d/holdfast.conf',
+      'utf8',
+    ),
+  };
+  const settings = await readFile('systemd/sysctl.d/90-holdfast.conf', 'utf8');
+  for (const [, name = '', value = ''] of settings.matchAll(/^-?([a-z0-9_.]+) = (.+)$/gm)) {
+    files[`proc/sys/${name.replaceAll('.', '/')}`] = `${value}\n`;
+  }
+  const root = await machine(t, files);
+  const { out } = await cliRun(['doctor', '--root', root, '--json'], {
+    environment: {
+      HOLDFAST_WORKERS: '1',
+      HOLDFAST_CLIENT_CONNECTION_LIMIT: '20000',
+      HOLDFAST_CONTROL_SOCKET: join(root, 'nobody.sock'),
+    },
+  });
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what is compared below
+  const { findings } = JSON.parse(out) as Report;
+  const bad = findings.filter(({ rule, severity }) => {
+    return (severity === 'warning' || severity === 'critical') && !OF_THIS_MACHINE.includes(rule);
+  });
+  // Keys are made on the host that they are for.
+  t.same(
+    bad.map(({ rule }) => rule),
+    ['ticket-keys'],
+  );
 });
 
 t.test('without anything to read it says what it does not know', async (t) => {

@@ -131,6 +131,31 @@ const BAD: readonly (readonly [rule: string, severity: string, said: RegExp, cha
     { haproxy: haproxyConfig('http-request del-header X-Forwarded-For') },
   ],
   ['client-address', 'warning', /not set/, { haproxy: haproxyConfig('option forwardfor') }],
+  [
+    'health-check',
+    'critical',
+    /check port 9000 on line 26/,
+    {
+      ...config({ client, http_server: { internal_port: 9_000 } }),
+      haproxy: haproxyConfig('default-server', 'option httpchk\n    default-server'),
+    },
+  ],
+  ['agent-check', 'warning', /no server of HAProxy asks/, config({ client, agent_check: { enabled: true } })],
+  [
+    'agent-check',
+    'warning',
+    /agent_check\.enabled: true/,
+    { haproxy: haproxyConfig('check maxconn', 'check agent-check agent-port 8010 maxconn') },
+  ],
+  [
+    'agent-check',
+    'warning',
+    /agent-port 8010 on line 25/,
+    {
+      ...config({ client, agent_check: { enabled: true } }),
+      haproxy: haproxyConfig('check maxconn', 'check agent-check agent-port 9999 maxconn'),
+    },
+  ],
   ['ticket-keys', 'warning', /ticket\.keys on line 19/, { haproxy: haproxyConfig(tls) }],
   [
     'ticket-keys',
@@ -256,6 +281,21 @@ t.test('what does not concern this set-up is in order', async (t) => {
     { what: /no backend.*second server/ },
   );
   t.notOk(findings.some(({ rule }) => rule.startsWith('redis')));
+});
+
+t.test('checks that go where they are answered', async (t) => {
+  const asks = 'option httpchk\n    default-server port 9000 agent-check agent-port 8010';
+  const findings = diagnose(
+    withChange({
+      ...config({ client, http_server: { internal_port: 9_000 }, agent_check: { enabled: true } }),
+      haproxy: haproxyConfig('default-server', asks),
+    }),
+  );
+  t.equal(worstOf(findings), 'ok');
+  t.match(
+    findings.find(({ rule }) => rule === 'agent-check'),
+    { what: /asked on port 8010/ },
+  );
 });
 
 t.test('a Redis that tells no settings', async (t) => {
