@@ -135,6 +135,8 @@ export class Witness {
       }
       if (kind !== 'publication') continue;
       const number = numberOf(context['data']);
+      // What was refused may have been on its way nevertheless; it has no order.
+      if (!taken.includes(number)) continue;
       seen += 1;
       if (number <= last) repeated.push(number);
       else if (!isTold) silentlyLost.push(...taken.filter((each) => each > last && each < number));

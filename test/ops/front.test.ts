@@ -22,10 +22,11 @@ t.test('official clients talk through wss to two workers', async (t) => {
   );
   const subscriptions = await Promise.all(clients.map((client) => client.subscribe('room')));
   for (const [sender, { client }] of clients.entries()) await client.publish('room', { sender });
-  const everybody = clients.map((_, sender) => ({ sender }));
+  const senders = new Set(clients.map((_, sender) => JSON.stringify({ sender })));
   for (const subscription of subscriptions) {
-    await waitFor('all publications', () => subscription.publications.length === everybody.length);
-    t.same(subscription.publications, everybody);
+    await waitFor('all publications', () => subscription.publications.length === clients.length);
+    // Without history there is one order for each publisher, not one over publishers of different workers.
+    t.same(new Set(subscription.publications.map((data) => JSON.stringify(data))), senders);
   }
   for (const worker of [1, 2]) {
     t.equal(
