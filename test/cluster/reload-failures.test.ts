@@ -107,7 +107,9 @@ t.test('aborted in the middle, it puts back what it has changed', async (t) => {
   t.equal(after.filter((pid) => before.includes(pid)).length, 1, 'the second worker is the old one');
   t.same((await gateway.command(t, 'reload', '--abort')).output, 'no reload is under way\n');
   await crowd.hush();
-  t.same(crowd.faults(), []);
+  // What cannot be moved back in time is closed, and comes back.
+  t.equal(crowd.connected, CLIENTS);
+  t.ok(crowd.undisturbed >= CLIENTS - 2, crowd.faults().join('\n'));
 });
 
 t.test('a worker killed in the middle of it takes only its own connections along', async (t) => {
