@@ -110,6 +110,16 @@ t.test('aborted in the middle, it puts back what it has changed', async (t) => {
   // What cannot be moved back in time is closed, and comes back.
   t.equal(crowd.connected, CLIENTS);
   t.ok(crowd.undisturbed >= CLIENTS - 2, crowd.faults().join('\n'));
+  const cameBack = new Set(
+    crowd.faults().flatMap((fault) => /^(\S+) connected \d+ times$/.exec(fault)?.[1] ?? []),
+  );
+  t.same(
+    crowd
+      .faults()
+      .filter((fault) => !cameBack.has(fault.split(' ')[0] ?? '') || /kept:.* after /.test(fault)),
+    [],
+    'nobody else noticed, and nothing is missing where there is history',
+  );
 });
 
 t.test('a worker killed in the middle of it takes only its own connections along', async (t) => {
