@@ -2,6 +2,7 @@
 // come from it. Keys stay as they are written in a file; durations become milliseconds.
 import { z } from 'zod';
 import { checkRules } from './rules.ts';
+import { admission } from './sections/admission.ts';
 import { app } from './sections/app.ts';
 import { channel } from './sections/channel.ts';
 import { client } from './sections/client.ts';
@@ -37,6 +38,7 @@ const shape = z.strictObject({
   uni_sse: uniSse,
   http_api: httpApi,
   engine,
+  admission,
   outbox,
   prometheus,
   health,
