@@ -41,6 +41,6 @@ export function printJson(deps: CliDeps, value: unknown): void {
 }
 
 /** Something the user should know that is not the answer itself. */
-export function note(deps: CliDeps, text: string): void {
+export function note(deps: Pick<CliDeps, 'stderr'>, text: string): void {
   deps.stderr.write(`${text}\n`);
 }

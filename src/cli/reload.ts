@@ -3,10 +3,11 @@
 import type { Command } from 'commander';
 import type { ControlClient } from '../cluster/control-client.ts';
 import type { ReloadProgress } from '../cluster/reload.ts';
-import { type CliDeps, note } from './cli-deps.ts';
+import type { CliDeps } from './cli-deps.ts';
 import { addConfigFlags, type ConfigFlags } from './config-options.ts';
 import { withControl } from './control.ts';
 import { interruptible } from './interrupt.ts';
+import { ProgressDisplay } from './progress.ts';
 import { ageText } from './table.ts';
 
 interface ReloadFlags extends ConfigFlags {
@@ -38,11 +39,20 @@ export function addReload(program: Command, deps: CliDeps): void {
           else deps.stdout.write(aborted === true ? 'the reload stops\n' : 'no reload is under way\n');
           return;
         }
-        const display = new ReloadDisplay(flags, deps);
+        const display = new ProgressDisplay<ReloadProgress>(
+          deps,
+          {
+            isReport: isProgress,
+            text: progressText,
+            step: ({ worker, state }) => `${worker} ${state}`,
+          },
+          flags,
+        );
         await interruptible(async (signal) => {
           signal.addEventListener('abort', () => void stopReload(control), { once: true });
           try {
-            display.finish(await control.request('reload', null, (value) => display.show(value)));
+            const done = await control.request('reload', null, (value) => display.show(value));
+            if (isProgress(done)) display.finish(doneText(done));
           } finally {
             display.clear();
           }
@@ -54,48 +64,6 @@ export function addReload(program: Command, deps: CliDeps): void {
 /** Whoever waits for the reload hears that it was stopped. */
 async function stopReload(control: ControlClient): Promise<void> {
   await control.request('reload-abort').catch(() => undefined);
-}
-
-/** One line that is rewritten on a terminal; elsewhere a line for every step. */
-class ReloadDisplay {
-  readonly #flags: ReloadFlags;
-  readonly #deps: CliDeps;
-  #shown = '';
-  #step = '';
-
-  constructor(flags: ReloadFlags, deps: CliDeps) {
-    this.#flags = flags;
-    this.#deps = deps;
-  }
-
-  show(value: unknown): void {
-    if (!isProgress(value)) return;
-    if (this.#flags.json === true) {
-      this.#deps.stdout.write(`${JSON.stringify(value)}\n`);
-      return;
-    }
-    const text = progressText(value);
-    if (text === this.#shown) return;
-    this.#shown = text;
-    const step = `${value.worker} ${value.state}`;
-    if (this.#deps.stderr.isTTY === true) this.#deps.stderr.write(`\r\u001b[K${text}`);
-    else if (step !== this.#step) note(this.#deps, text);
-    this.#step = step;
-  }
-
-  clear(): void {
-    if (this.#deps.stderr.isTTY === true && this.#shown !== '') this.#deps.stderr.write('\r\u001b[K');
-    this.#shown = '';
-  }
-
-  finish(value: unknown): void {
-    this.clear();
-    if (this.#flags.json === true || !isProgress(value)) return;
-    const closed = value.closed > 0 ? `, ${value.closed} closed to come back` : '';
-    this.#deps.stdout.write(
-      `reloaded: ${value.replaced} workers replaced, ${value.moved} connections moved${closed}\n`,
-    );
-  }
 }
 
 const STATE_TEXTS: Readonly<Record<ReloadProgress['state'], string>> = {
@@ -113,6 +81,11 @@ function progressText(progress: ReloadProgress): string {
   const rate = perSecond > 0 ? `, ${perSecond}/s` : '';
   const time = leftMs !== null && leftMs > 0 ? `, ${ageText(leftMs)} left` : '';
   return `worker ${worker}: ${STATE_TEXTS[state]} (${replaced} of ${workers} done); ${moved} connections moved, ${left} to go${rate}${time}`;
+}
+
+function doneText({ replaced, moved, closed }: ReloadProgress): string {
+  const rest = closed > 0 ? `, ${closed} closed to come back` : '';
+  return `reloaded: ${replaced} workers replaced, ${moved} connections moved${rest}`;
 }
 
 function isProgress(value: unknown): value is ReloadProgress {
