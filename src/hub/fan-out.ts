@@ -7,7 +7,7 @@ import type { HubChannel, PassDeps } from './channel.ts';
 import type { Codecs } from './channel-item.ts';
 
 /** Longest time before other work of the event loop gets its turn. */
-const SLICE_MS = 2;
+const SLICE_MS = 1;
 /** Subscribers served between two looks at the clock, and written in one go. */
 const QUANTUM = 64;
 
