@@ -19,6 +19,7 @@ import {
   openedState,
   transition,
 } from './connection-state.ts';
+import { Inbox } from './inbox.ts';
 import { Moving } from './moving.ts';
 import type { Flushable, Flusher } from './flusher.ts';
 import { type FrameClass, Outbox, type OutboxCounters, type OutboxLimits } from './outbox.ts';
@@ -54,10 +55,6 @@ export interface ConnectionShared {
   readonly codecs: Readonly<Record<'json' | 'protobuf', Codec>>;
 }
 
-/** Commands that may wait before the peer is read no further; the few of a usual first frame are no reason to. */
-const MAX_WAITING_COMMANDS = 32;
-const MAX_WAITING_BYTES = 16_384;
-
 export class Connection implements Timed, Flushable {
   deadlineMs = Infinity;
   wheelSlot = -1;
@@ -67,10 +64,7 @@ export class Connection implements Timed, Flushable {
   readonly #shared: ConnectionShared;
   readonly #outbox: Outbox;
   #state: ConnectionState;
-  #inbox: Command[] | undefined;
-  #running = 0;
-  /** Of frames since the inbox was empty. */
-  #waitingBytes = 0;
+  readonly #inbox: Inbox;
   #readingPaused = false;
   /** Replies of the commands that are being carried out synchronously: they leave in one frame. */
   #replies: Message[] | undefined;
@@ -86,10 +80,10 @@ export class Connection implements Timed, Flushable {
     this.session = session;
     this.#shared = shared;
     this.#outbox = new Outbox(shared.outboxLimits, shared.outboxCounters);
+    this.#inbox = Inbox.of(from?.inbox ?? []);
     if (from !== undefined) {
       this.#moving = Moving.arriving();
       this.#readingPaused = true;
-      if (from.inbox.length > 0) this.#inbox = [...from.inbox];
       this.#state = stateOnArrival(from, shared);
       return;
     }
@@ -121,7 +115,7 @@ export class Connection implements Timed, Flushable {
 
   /** A handler still owes a reply, or something else is at work for it. */
   get isBusy(): boolean {
-    return this.#running > 0 || (this.#moving?.owed ?? 0) > 0;
+    return this.#inbox.running > 0 || (this.#moving?.owed ?? 0) > 0;
   }
 
   get isFrozen(): boolean {
@@ -196,7 +190,7 @@ export class Connection implements Timed, Flushable {
   }
 
   snapshot(): SessionSnapshot {
-    return snapshotOf(this, this.#state, this.#inbox ?? [], this.#shared);
+    return snapshotOf(this, this.#state, this.#inbox.waiting, this.#shared);
   }
 
   dispatch(event: ConnectionEvent): boolean {
@@ -232,10 +226,9 @@ export class Connection implements Timed, Flushable {
     for (const command of commands) {
       // A pong is not held up by a handler that takes its time.
       if (command.kind === 'pong') this.#onPong();
-      else if (this.#inbox === undefined) this.#inbox = [command];
-      else this.#inbox.push(command);
+      else this.#inbox.add(command);
     }
-    if (this.#inbox !== undefined) this.#waitingBytes += frame.length;
+    this.#inbox.addBytes(frame.length);
     this.#pump();
   }
 
@@ -379,8 +372,7 @@ export class Connection implements Timed, Flushable {
   #discard(): void {
     this.#outbox.clear();
     this.#replies = undefined;
-    this.#inbox = undefined;
-    this.#waitingBytes = 0;
+    this.#inbox.clear();
   }
 
   #tellIdle(): void {
@@ -391,17 +383,11 @@ export class Connection implements Timed, Flushable {
   #pump(): void {
     if (this.#batching) return;
     this.#batching = true;
-    while (this.#inbox !== undefined) {
-      const command = this.#inbox[0];
-      if (command === undefined) {
-        this.#inbox = undefined;
-        this.#waitingBytes = 0;
-        break;
-      }
-      if (!this.#mayStart(command)) break;
-      this.#inbox.shift();
-      const { kind } = command;
-      if (justRuns(this.#state, kind) || this.dispatch({ type: 'command', kind })) this.#run(command);
+    const inbox = this.#inbox;
+    for (let next = inbox.next; next !== undefined && this.#mayStart(next); next = inbox.next) {
+      inbox.take();
+      const { kind } = next;
+      if (justRuns(this.#state, kind) || this.dispatch({ type: 'command', kind })) this.#run(next);
     }
     this.#batching = false;
     if (this.isClosed) return;
@@ -409,25 +395,18 @@ export class Connection implements Timed, Flushable {
     this.#throttleReading();
   }
 
-  /** Whatever the concurrency, nothing overtakes connect: SDKs send subscribes in the same frame (§5.1). */
   #mayStart(next: Command): boolean {
     if (this.#moving?.isHeld === true) return false;
-    if (this.#running === 0) return true;
-    return (
-      this.#running < this.#shared.concurrency &&
-      this.#state.phase === 'live' &&
-      // It ends what a subscribe before it, perhaps still being decided, begins (§5.3).
-      next.kind !== 'unsubscribe'
-    );
+    return this.#inbox.mayStart(next, this.#state.phase === 'live', this.#shared.concurrency);
   }
 
   #run(command: Command): void {
     const done = this.#shared.owner.onCommand(this, command);
     if (done === undefined) return;
-    this.#running += 1;
+    this.#inbox.begin();
     // The owner promises not to reject; `finally` keeps the count right whatever happens.
     void done.finally(() => {
-      this.#running -= 1;
+      this.#inbox.end();
       if (!this.isClosed) this.#pump();
       this.#tellIdle();
     });
@@ -442,11 +421,8 @@ export class Connection implements Timed, Flushable {
 
   /** A peer that sends faster than its commands are carried out, or than it may, is read no further. */
   #throttleReading(): void {
-    const waiting = this.#inbox?.length ?? 0;
-    const isFarBehind = waiting > MAX_WAITING_COMMANDS || this.#waitingBytes > MAX_WAITING_BYTES;
-    const isBehind = waiting > 0 && (this.#readingPaused || isFarBehind);
     const isHeld = this.#moving?.isHeld === true;
-    const pause = isBehind || isHeld || this.#state.readAtMs !== Infinity;
+    const pause = isHeld || this.#state.readAtMs !== Infinity || this.#inbox.isBehind(this.#readingPaused);
     if (pause === this.#readingPaused) return;
     this.#readingPaused = pause;
     this.dispatch({ type: 'paused', isPaused: pause, nowMs: this.#shared.wheel.nowMs });
