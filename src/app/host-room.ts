@@ -26,6 +26,12 @@ export function hostRoom(
   };
 }
 
+/** As many as its workers take together, which is `client.connection_limit` rounded up to a multiple of them. */
+export function placesOfHost({ client, workers }: Config, byDescriptors: number | null): number {
+  const shares = Math.ceil(client.connection_limit / workers) * workers;
+  return connectionLimit(shares, byDescriptors) ?? Infinity;
+}
+
 /** What is reached first. */
 function connectionLimit(configured: number, byDescriptors: number | null): number | undefined {
   const limit = Math.min(configured > 0 ? configured : Infinity, byDescriptors ?? Infinity);

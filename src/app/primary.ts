@@ -28,7 +28,7 @@ import { snapshotFile } from '../config/snapshot-file.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
 import { ConfigError, HoldfastError } from '../util/errors.ts';
-import { hostRoom } from './host-room.ts';
+import { hostRoom, placesOfHost } from './host-room.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
 import { PrimaryMetrics } from './primary-metrics.ts';
 import { PrimaryReload } from './primary-reload.ts';
@@ -44,7 +44,13 @@ export interface PrimaryDeps {
   readonly reread: () => Promise<Config>;
 }
 
-const LEAVING: Refusal = { status: 503, reason: 'this host is leaving', retryAfterS: 2 };
+const LEAVING: Refusal = {
+  status: 503,
+  reason: 'this host is leaving',
+  retryAfterS: 2,
+  isKnownSoon: true,
+};
+const FULL: Refusal = { status: 503, reason: 'connection_limit', retryAfterS: 5, isKnownSoon: true };
 const HURRY_MS = 3000;
 /** For the other workers, once one is ready. */
 const START_PATIENCE_MS = 3000;
@@ -255,7 +261,11 @@ class Primary {
   }
 
   #admit(head: RequestHead): Refusal | undefined {
-    return this.#drain.draining && isNewClient(head, this.#reload.config) ? LEAVING : undefined;
+    const { config } = this.#reload;
+    if (!isNewClient(head, config)) return undefined;
+    if (this.#drain.draining) return LEAVING;
+    const limit = placesOfHost(config, this.#connectionsAllowed);
+    return this.#assigner.total >= limit ? FULL : undefined;
   }
 
   #onDraining(): void {

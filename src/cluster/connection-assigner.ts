@@ -7,6 +7,7 @@ import type { Clock } from '../util/clock.ts';
 import { freeze } from '../util/native-handle.ts';
 import { refuse, type Refusal } from './refusal.ts';
 import type { RequestHead } from './request-head.ts';
+import { defaultReturnPolicy, Returning } from './returning.ts';
 import { StickyDoor } from './sticky-door.ts';
 import type { ToPrimary, ToWorker } from './ipc.ts';
 import type { WorkerObserver } from './supervisor.ts';
@@ -106,6 +107,7 @@ export class ConnectionAssigner implements WorkerObserver {
   readonly #ledgers = new Map<Worker, Ledger>();
   /** Oldest first. */
   readonly #held = new Set<Assignment>();
+  readonly #returning: Returning;
   #timer: NodeJS.Timeout | undefined;
   #draining = false;
   #closed = false;
@@ -113,6 +115,14 @@ export class ConnectionAssigner implements WorkerObserver {
   constructor(deps: AssignerDeps, policy: AssignPolicy) {
     this.#deps = deps;
     this.#policy = policy;
+    this.#returning = new Returning(deps.clock, defaultReturnPolicy);
+  }
+
+  /** Of all workers, those on their way included. */
+  get total(): number {
+    let total = 0;
+    for (const { connections } of this.#ledgers.values()) total += connections;
+    return total;
   }
 
   get held(): number {
@@ -182,7 +192,13 @@ export class ConnectionAssigner implements WorkerObserver {
   accept(socket: Socket, head: RequestHead, bytes: Buffer): void {
     const refusal = this.#deps.admission(head, socket);
     if (refusal !== undefined) {
-      this.#refuse(socket, refusal);
+      const { requestId } = head;
+      const waits =
+        refusal.isKnownSoon === true &&
+        !this.#closed &&
+        requestId !== undefined &&
+        this.#returning.keep(requestId, socket, () => this.accept(socket, head, bytes));
+      if (!waits) this.#refuse(socket, refusal);
       return;
     }
     if (freeze(socket) === undefined) return;
@@ -217,6 +233,7 @@ export class ConnectionAssigner implements WorkerObserver {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#refuseHeld();
+    this.#returning.close();
     this.#door.close();
   }
 

@@ -7,6 +7,8 @@ export interface Refusal {
   /** Plain words; also the metric label. */
   readonly reason: string;
   readonly retryAfterS?: number;
+  /** Health and agent checks say the same: a load balancer will know it in a moment, and send nobody here. */
+  readonly isKnownSoon?: boolean;
 }
 
 const STATUS_TEXTS: Readonly<Record<Refusal['status'], string>> = {

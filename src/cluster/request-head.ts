@@ -8,12 +8,15 @@ export interface RequestHead {
   readonly upgrade: boolean;
   /** The 20 characters of `sid=` in the query: a session that lives in one certain worker. */
   readonly sid: string | undefined;
+  /** `X-Request-Id`: a proxy that repeats a request at another host keeps it. */
+  readonly requestId: string | undefined;
 }
 
 const REQUEST_LINE = /^(?:\r\n)*([A-Z]+) (\S+) HTTP\/1\.[01]\r\n/;
 const UPGRADE = /\r\nupgrade:[ \t]*websocket[ \t]*\r\n/i;
 /** Every line of an Upgrade header, be it for whatever protocol. */
 const UPGRADE_LINES = /\r\nupgrade:[^\r\n]*(?=\r\n)/gi;
+const REQUEST_ID = /\r\nx-request-id:[ \t]*([\w-]{8,64})[ \t]*\r\n/i;
 const SID = /[?&]sid=([\w-]{20})/;
 
 /** `head` runs up to and including the empty line. Undefined when it is no HTTP/1 request. */
@@ -22,7 +25,13 @@ export function parseRequestHead(head: Buffer): RequestHead | undefined {
   const line = REQUEST_LINE.exec(text);
   if (line === null) return undefined;
   const [, method = '', target = ''] = line;
-  return { method, target, upgrade: UPGRADE.test(text), sid: SID.exec(target)?.[1] };
+  return {
+    method,
+    target,
+    upgrade: UPGRADE.test(text),
+    sid: SID.exec(target)?.[1],
+    requestId: REQUEST_ID.exec(text)?.[1],
+  };
 }
 
 /**

@@ -31,7 +31,8 @@ function clientBackend(config: Config, options: FrontOptions, servers: readonly 
     limit > 0
       ? '# maxconn: `client.connection_limit` and a little, so that the gateway refuses first and the request goes elsewhere.'
       : '# maxconn: what a server that is not limited by `client.connection_limit` shall get at most.',
-    `default-server check inter 2s fastinter 500ms downinter 1s fall 3 rise 2 ${hasAgent ? 'agent-inter 1s weight 100' : 'slowstart 30s'} maxconn ${maxconn}`,
+    ...OBSERVE_LINES,
+    `default-server check ${CHECK_TIMES} observe layer4 error-limit 2 on-error mark-down ${hasAgent ? 'agent-inter 1s weight 100' : 'slowstart 30s'} maxconn ${maxconn}`,
     ...(isPaired ? PAIR_LINES : []),
     ...(servers.some(({ isUnix }) => isUnix) ? UNIX_LINES : []),
     ...(servers.every(({ isUnix }) => isUnix) ? [] : PORT_LINES),
@@ -86,13 +87,20 @@ function healthLines({ health }: Config): string[] {
     return ['# health.enabled is off in the gateway: HAProxy only sees whether it accepts.'];
   return [
     `# ${health.ready_handler_prefix}: 200 while new clients should come here. A server that fails it gets no new connections and keeps those it`,
-    '# has (no `on-marked-down shutdown-sessions`: a flapping check would become a reconnect storm; no `observe layer7`: it',
-    '# would count refusals as faults).',
+    '# has (no `on-marked-down shutdown-sessions`: a flapping check would become a reconnect storm).',
     'option httpchk',
     `http-check send meth GET uri ${health.ready_handler_prefix} ver HTTP/1.1 hdr Host holdfast hdr User-Agent haproxy-check`,
     'http-check expect status 200',
   ];
 }
+
+/** A host that refuses is found in 1.5 s at most: the gateway keeps who comes back a little longer than that. */
+const CHECK_TIMES = 'inter 1s fastinter 250ms downinter 1s fall 3 rise 2';
+
+const OBSERVE_LINES = [
+  '# observe: two connections in a row that fail take a server out until its checks succeed again. Only connections count',
+  '# (layer4): a refusal (503) is no fault.',
+];
 
 const AGENT_LINES = [
   '# The agent is the primary itself: it says how much room it has (weight, in percent of 100), and `drain` while it leaves.',
@@ -134,7 +142,7 @@ function apiBackend(config: Config, servers: readonly FrontServer[]): string {
     'balance roundrobin',
     'retry-on conn-failure',
     ...healthLines(config),
-    'default-server check inter 2s fastinter 500ms downinter 1s fall 3 rise 2',
+    `default-server check ${CHECK_TIMES}`,
     ...servers.map(({ name, address, isUnix, healthPort }) => {
       const host = isUnix ? '127.0.0.1' : ipOf(address);
       return `server ${name} ${quoted(healthPort === undefined ? address : `${host}:${healthPort}`)}`;

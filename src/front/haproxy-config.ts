@@ -124,10 +124,14 @@ function defaultsSection(timeouts: FrontTimeouts): string {
     '# A health check that takes longer has failed.',
     'timeout check 2s',
     '# A draining or full gateway refuses an upgrade with 503: the request goes to another server at once, and the client',
-    '# sees only the 101.',
+    '# sees only the 101. Each attempt avoids no more than the server before it, so two that refuse get it in turns: a gateway',
+    '# keeps the one that comes back for 2 s, in which the checks below find out, and one that does not answer at all is',
+    '# marked down by its second failure. Five retries are enough for both.',
     'option redispatch 1',
-    'retries 3',
+    'retries 5',
     'retry-on conn-failure empty-response 503',
+    '# No server takes anybody: said at once, and when to come back.',
+    'http-error status 503 content-type text/plain string "no server has room" hdr Retry-After 5',
   ]);
 }
 
@@ -163,7 +167,8 @@ function frontend(config: Config, options: FrontOptions, timeouts: FrontTimeouts
     'http-request del-header Forwarded',
     'option forwardfor',
     'http-request set-header X-Forwarded-Proto https',
-    "# The same id in this log and in the gateway's.",
+    "# The same id in this log and in the gateway's, which also knows by it who comes back from another server.",
+    'http-request del-header X-Request-Id',
     'unique-id-format %[uuid()]',
     'unique-id-header X-Request-Id',
     '',

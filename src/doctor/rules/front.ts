@@ -83,7 +83,7 @@ const retries = rule('retry-on-503', ['haproxy'], ({ haproxy }) => {
     }
     return fault('critical', `${section.kind} ${section.name}: 503 is not retried at another server`, {
       why: 'a full or draining host refuses upgrades with 503, and clients see it: connects fail during every deploy',
-      change: `option redispatch 1, retries 3 and retry-on conn-failure empty-response 503 in \`defaults\` of ${haproxy.file}`,
+      change: `option redispatch 1, retries 5 and retry-on conn-failure empty-response 503 in \`defaults\` of ${haproxy.file}`,
     });
   });
 });

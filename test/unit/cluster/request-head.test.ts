@@ -12,12 +12,14 @@ t.test('says what is asked for', async (t) => {
     target: '/healthz',
     upgrade: false,
     sid: undefined,
+    requestId: undefined,
   });
   t.strictSame(parse('POST /emulation?a=b HTTP/1.0'), {
     method: 'POST',
     target: '/emulation?a=b',
     upgrade: false,
     sid: undefined,
+    requestId: undefined,
   });
 });
 
@@ -35,6 +37,16 @@ t.test('leaves out an upgrade, and nothing else', async (t) => {
   );
   const others = 'GET /?upgrade:h2c HTTP/1.1\r\nX-Upgrade: h2c\r\nUpgrade-Insecure-Requests: 1\r\n\r\n';
   t.equal(without(others), others);
+});
+
+t.test('knows a request again by its id', async (t) => {
+  const id = (line: string): string | undefined => parse(`GET / HTTP/1.1\r\n${line}\r\nA: b`)?.requestId;
+  t.equal(id('x-request-id: 0190e-4c_7A'), '0190e-4c_7A');
+  t.equal(id('X-Request-ID:12345678 '), '12345678');
+  for (const other of ['X-Request-Id: 1234567', 'X-Request-Id: 1234 5678', 'Y-X-Request-Id: 12345678']) {
+    t.equal(id(other), undefined, other);
+  }
+  t.equal(id(`X-Request-Id: ${'1'.repeat(65)}`), undefined);
 });
 
 t.test('takes a sid from the query only', async (t) => {
