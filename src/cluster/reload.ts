@@ -74,6 +74,8 @@ export class Reload implements WorkerObserver {
   #progress: ReloadProgress | undefined;
   #moving: Moving | undefined;
   #aborted: string | undefined;
+  /** From here on nothing stops it: whoever was moved would be closed instead of moved back. */
+  #isPuttingBack = false;
   #startedMovingMs = 0;
 
   constructor(deps: ReloadDeps, policy: ReloadPolicy) {
@@ -102,6 +104,7 @@ export class Reload implements WorkerObserver {
     const { supervisor, clock, logger } = this.#deps;
     this.#policy = policy;
     this.#aborted = undefined;
+    this.#isPuttingBack = false;
     this.#startedMovingMs = 0;
     const slots = supervisor.slots().flatMap(({ slot, role }) => (role === 'main' ? [slot] : []));
     const startMs = clock.monotonicMs();
@@ -138,9 +141,10 @@ export class Reload implements WorkerObserver {
     return this.#progress;
   }
 
-  /** Stops, and puts back what is not done. False when nothing is under way. */
+  /** Stops, and puts back what is not done; may be said again. False when nothing is under way. */
   abort(reason: string): boolean {
     if (!this.isRunning) return false;
+    if (this.#isPuttingBack) return true;
     this.#aborted ??= reason;
     this.#moving?.process.post({ type: 'move-stop' });
     return true;
@@ -187,9 +191,10 @@ export class Reload implements WorkerObserver {
       );
     } else {
       await this.#moveAll(slot, old, later);
-      if (this.#aborted !== undefined && old.connected && !this.#deps.isLeaving()) {
+      const reason = this.#stopped;
+      if (reason !== undefined && old.connected && !this.#deps.isLeaving()) {
         await this.#return(slot, old);
-        this.#check();
+        throw new ReloadError(`stopped: ${reason}`);
       }
     }
     await this.#dismiss(old, obstacle === '' ? this.#policy.restMs : this.#policy.closeMs);
@@ -214,7 +219,7 @@ export class Reload implements WorkerObserver {
         continue;
       }
       const report = await this.#move(from, to, later);
-      if (this.#aborted !== undefined || report.left === 0) return;
+      if (this.#stopped !== undefined || report.left === 0) return;
       logger.warn({ slot, left: report.left, reason: report.ended }, 'not all connections were moved');
       // Where the target lives, more attempts would end alike.
       if (to.connected && supervisor.main(slot) === to) return;
@@ -249,7 +254,7 @@ export class Reload implements WorkerObserver {
         onGone: () => finish({ ...last, left: 0, ended: 'the worker has ended' }),
       };
       from.post({ type: 'move', to: to.pid, sid: '' });
-      if (this.#aborted !== undefined) from.post({ type: 'move-stop' });
+      if (this.#stopped !== undefined) from.post({ type: 'move-stop' });
     });
   }
 
@@ -263,13 +268,11 @@ export class Reload implements WorkerObserver {
 
   /** The old worker of this slot serves again, and gets back what was moved. */
   async #return(slot: number, old: WorkerProcess): Promise<void> {
+    this.#isPuttingBack = true;
     this.#tell({ state: 'putting-back' });
     const successor = this.#deps.supervisor.reinstate(old);
     if (successor === undefined) return;
-    const aborted = this.#aborted;
-    this.#aborted = undefined;
     await this.#moveAll(slot, successor, []);
-    this.#aborted = aborted;
     await this.#dismiss(successor, this.#policy.restMs);
   }
 
@@ -277,7 +280,7 @@ export class Reload implements WorkerObserver {
   async #putBack(replaced: readonly Replaced[], before: WorkerFacts): Promise<void> {
     if (replaced.length === 0 || this.#deps.isLeaving()) return;
     const { logger } = this.#deps;
-    this.#aborted = undefined;
+    this.#isPuttingBack = true;
     for (const { slot } of replaced) {
       this.#tell({ worker: slot, state: 'putting-back' });
       try {
@@ -289,8 +292,12 @@ export class Reload implements WorkerObserver {
     }
   }
 
+  get #stopped(): string | undefined {
+    return this.#isPuttingBack ? undefined : this.#aborted;
+  }
+
   #check(): void {
-    if (this.#aborted !== undefined) throw new ReloadError(`stopped: ${this.#aborted}`);
+    if (this.#stopped !== undefined) throw new ReloadError(`stopped: ${this.#stopped}`);
   }
 
   #leftOf(slots: readonly number[]): number {

@@ -141,7 +141,7 @@ export class Connection implements Timed, Flushable {
   /** Begins no further commands and reads nothing; resolves when none is under way, or when it has ended. */
   hold(): Promise<void> {
     const moving = (this.#moving ??= new Moving());
-    moving.isHeld = true;
+    moving.hold();
     if (!this.isClosed) this.#throttleReading();
     return new Promise((resolve) => {
       moving.whenIdle(resolve);

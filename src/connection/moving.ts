@@ -2,14 +2,13 @@
 import type { ConnectionEvent } from './connection-state.ts';
 
 export class Moving {
-  /** Begins no further commands. */
-  isHeld = false;
   /** Neither reads nor writes nor ends. */
   isFrozen = false;
   /** Work for it beside its commands. */
   owed = 0;
   /** Node that it lives on at; empty when nobody knows. */
   movedTo: string | undefined;
+  #holders = 0;
   #postponed: ConnectionEvent[] = [];
   #onIdle: (() => void) | undefined;
   #onSettled: ((movedTo: string | undefined) => void)[] = [];
@@ -17,14 +16,24 @@ export class Moving {
   /** Of one that comes from elsewhere. */
   static arriving(): Moving {
     const moving = new Moving();
-    moving.isHeld = true;
+    moving.hold();
     moving.isFrozen = true;
     return moving;
   }
 
+  /** Begins no further commands. */
+  get isHeld(): boolean {
+    return this.#holders > 0;
+  }
+
+  /** To be followed by one `letGo`: one that has only just arrived may be about to leave again. */
+  hold(): void {
+    this.#holders += 1;
+  }
+
   letGo(): void {
-    this.isHeld = false;
-    this.#onIdle = undefined;
+    this.#holders = Math.max(0, this.#holders - 1);
+    if (!this.isHeld) this.#onIdle = undefined;
   }
 
   /** While it is frozen, what happens to it waits. */

@@ -7,17 +7,22 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
+export interface ChannelPreparationDeps {
+  readonly tell: (message: PeerMessage) => void;
+  /** Never the same number twice, whoever asks. */
+  readonly nextRequest: () => number;
+}
+
 export class ChannelPreparation {
-  readonly #tell: (message: PeerMessage) => void;
+  readonly #deps: ChannelPreparationDeps;
   /** Settles when the other worker follows it. */
   readonly #channels = new Map<string, Promise<void>>();
   readonly #ready = new Set<string>();
   readonly #waiting = new Map<number, Waiting>();
-  #nextRequest = 1;
   #isClosed = false;
 
-  constructor(tell: (message: PeerMessage) => void) {
-    this.#tell = tell;
+  constructor(deps: ChannelPreparationDeps) {
+    this.#deps = deps;
   }
 
   /** Rejects with UnavailableError. */
@@ -63,11 +68,10 @@ export class ChannelPreparation {
 
   #ask(channels: readonly string[]): Promise<void> {
     if (this.#isClosed) return Promise.reject(new UnavailableError('nothing more is moved'));
-    const request = this.#nextRequest;
-    this.#nextRequest += 1;
+    const request = this.#deps.nextRequest();
     return new Promise((resolve, reject) => {
       this.#waiting.set(request, { resolve, reject });
-      this.#tell({ kind: 'prepare', request, channels });
+      this.#deps.tell({ kind: 'prepare', request, channels });
     });
   }
 }

@@ -71,6 +71,8 @@ const LANES = 32;
 const QUERY_AFTER_MS = 1500;
 const REPORT_INTERVAL_MS = 200;
 const RETRY_PAUSE_MS = 50;
+/** For a connection that the other worker was not ready for. */
+const OBSTACLE_REST_MS = 500;
 /** One after the other that did not arrive: something is wrong with the whole of it. */
 const MAX_FAILURES_IN_A_ROW = 5;
 
@@ -90,8 +92,10 @@ interface Run {
   failuresInARow: number;
   lastProgressMs: number;
   lastId: number;
-  /** Connections whose handlers took too long: they are left alone for as long before they are held again. */
+  /** Connections that were held in vain: they are left alone for a while before they are held again. */
   readonly restUntilMs: WeakMap<Connection, number>;
+  /** The latest reason why something else than its own work kept a connection here. */
+  obstacle: string;
   stopped: string | undefined;
 }
 
@@ -102,6 +106,8 @@ export class MoveOut {
   readonly #flight = new Turnstile(IN_FLIGHT);
   #run: Run | undefined;
   #nextId = 1;
+  /** Of all runs: what one of them has asked may be answered during the next. */
+  #nextRequest = 1;
 
   constructor(deps: MoveOutDeps, options: MoveOutOptions) {
     this.#deps = deps;
@@ -116,17 +122,21 @@ export class MoveOut {
   async move(order: MoveOrder): Promise<void> {
     const { link, clock, log, settle } = this.#deps;
     if (this.#run !== undefined) {
-      link.reportMoves({ moved: 0, left: this.#candidates(order).length, ended: 'others are being moved' });
+      link.reportMoves({ moved: 0, left: this.#left(order).length, ended: 'others are being moved' });
       return;
     }
     const run: Run = {
       order,
-      preparation: new ChannelPreparation((message) => link.tellPeer(order.to, message)),
+      preparation: new ChannelPreparation({
+        tell: (message) => link.tellPeer(order.to, message),
+        nextRequest: () => this.#nextRequest++,
+      }),
       moved: 0,
       failuresInARow: 0,
       lastProgressMs: clock.monotonicMs(),
       lastId: 0,
       restUntilMs: new WeakMap(),
+      obstacle: '',
       stopped: undefined,
     };
     this.#run = run;
@@ -145,7 +155,7 @@ export class MoveOut {
       this.#run = undefined;
       link.reportMoves({
         moved: run.moved,
-        left: this.#candidates(order).length,
+        left: this.#left(order).length,
         ended: run.stopped ?? '',
       });
     }
@@ -176,7 +186,6 @@ export class MoveOut {
     transport.thaw();
     departure.undo();
     connection.thaw();
-    connection.letGo();
     leaving.settle(undefined);
   }
 
@@ -207,32 +216,45 @@ export class MoveOut {
     let emptyRounds = 0;
     // Handshakes that were under way when the order came may still bring some.
     while (run.stopped === undefined && emptyRounds < 2) {
-      const queue = [...this.#candidates(run.order)];
-      emptyRounds = queue.length === 0 ? emptyRounds + 1 : 0;
+      const left = this.#left(run.order);
+      // One that has just arrived here is still frozen.
+      const queue = left.filter(({ isFrozen }) => !isFrozen);
+      emptyRounds = left.length === 0 ? emptyRounds + 1 : 0;
       const movedBefore = run.moved;
       const lanes = Array.from({ length: Math.min(LANES, queue.length) }, async () => {
         for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
           if (run.stopped !== undefined) return;
-          await this.#moveOne(run, next);
+          await this.#try(run, next);
         }
       });
       await Promise.all(lanes);
       if (run.order.sid !== '' && run.moved > 0) return;
       if (run.moved > movedBefore) run.lastProgressMs = clock.monotonicMs();
       else if (clock.monotonicMs() - run.lastProgressMs > this.#options.patienceMs) {
-        run.stopped = 'what is left cannot be moved now';
+        run.stopped ??= `what is left cannot be moved now${run.obstacle === '' ? '' : `: ${run.obstacle}`}`;
       }
       if (run.stopped === undefined) await pause(RETRY_PAUSE_MS);
     }
   }
 
-  #candidates({ sid }: MoveOrder): readonly Connection[] {
+  #left({ sid }: MoveOrder): readonly Connection[] {
     return this.#deps
       .connections()
       .filter(
-        ({ transport, session, isFrozen }) =>
-          transport instanceof WebSocketTransport && !isFrozen && (sid === '' || sid === session.sid),
+        ({ transport, session }) =>
+          transport instanceof WebSocketTransport && (sid === '' || sid === session.sid),
       );
+  }
+
+  /** A channel that the other worker cannot follow now holds up those that are in it, not all. */
+  async #try(run: Run, connection: Connection): Promise<void> {
+    try {
+      await this.#moveOne(run, connection);
+    } catch (error) {
+      run.obstacle = error instanceof Error ? error.message : String(error);
+      run.restUntilMs.set(connection, this.#deps.clock.monotonicMs() + OBSTACLE_REST_MS);
+      this.#deps.log.debug({ err: error }, 'connection cannot be moved now');
+    }
   }
 
   async #moveOne(run: Run, connection: Connection): Promise<void> {
@@ -334,7 +356,7 @@ export class MoveOut {
 
   async #report(run: Run): Promise<void> {
     const { link, settle } = this.#deps;
-    link.reportMoves({ moved: run.moved, left: this.#candidates(run.order).length, ended: null });
+    link.reportMoves({ moved: run.moved, left: this.#left(run.order).length, ended: null });
     const upTo = run.lastId;
     await settle();
     if (this.#run === run) link.tellPeer(run.order.to, { kind: 'settled', upTo });

@@ -86,42 +86,6 @@ t.test(
   },
 );
 
-t.test('aborted in the middle, it puts back what it has changed', async (t) => {
-  const gateway = await startGateway(t, { config: { channel: CROWD_CHANNELS } });
-  const crowd = await crowdAt(t, gateway);
-  const before = await gateway.workerPids();
-  const control = await connectControl(gateway.controlSocket);
-  t.teardown(() => control.close());
-  const states = new Set<string>();
-  const reload = control.request('reload', null, (value) => {
-    const { state, worker } = progressOf(value);
-    states.add(`${worker} ${state}`);
-    // The first worker has been replaced, the second one is about to give its connections away.
-    if (worker === 2 && state === 'moving') void control.request('reload-abort');
-  });
-  await t.rejects(reload, { code: 'HOLDFAST_RELOAD', message: /stopped: by command/ });
-  t.ok(states.has('2 putting-back'));
-  t.ok(states.has('1 putting-back'));
-  const after = await gateway.workerPids();
-  t.equal(after.length, 2);
-  t.equal(after.filter((pid) => before.includes(pid)).length, 1, 'the second worker is the old one');
-  t.same((await gateway.command(t, 'reload', '--abort')).output, 'no reload is under way\n');
-  await crowd.hush();
-  // What cannot be moved back in time is closed, and comes back.
-  t.equal(crowd.connected, CLIENTS);
-  t.ok(crowd.undisturbed >= CLIENTS - 2, crowd.faults().join('\n'));
-  const cameBack = new Set(
-    crowd.faults().flatMap((fault) => /^(\S+) connected \d+ times$/.exec(fault)?.[1] ?? []),
-  );
-  t.same(
-    crowd
-      .faults()
-      .filter((fault) => !cameBack.has(fault.split(' ')[0] ?? '') || /kept:.* after /.test(fault)),
-    [],
-    'nobody else noticed, and nothing is missing where there is history',
-  );
-});
-
 t.test('a worker killed in the middle of it takes only its own connections along', async (t) => {
   const gateway = await startGateway(t, { config: { channel: CROWD_CHANNELS }, workers: 2 });
   const crowd = await crowdAt(t, gateway, true);
