@@ -5,7 +5,7 @@ import type { Connection } from '../connection/connection.ts';
 import type { Application } from '../hooks/application.ts';
 import { isReplyError } from '../hub/namespaces.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
-import type { ConnectRequest } from '../protocol/commands.ts';
+import { type ConnectRequest, PLAIN_SUBSCRIBE } from '../protocol/commands.ts';
 import type { ConnectResult, SubscribeResult } from '../protocol/replies.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
 import { UnavailableError } from '../util/errors.ts';
@@ -13,13 +13,7 @@ import { answerOf, grantOf, subjectOf } from './asking.ts';
 import type { CommandDeps } from './command-deps.ts';
 import { connectionDeadlineMs, scheduleSubscriptionExpiry } from './expiry.ts';
 import { CommandRefused, ConnectionEnded } from './failure.ts';
-import {
-  type Grant,
-  NO_WISHES,
-  PLAIN_GRANT,
-  type StartedSubscription,
-  startSubscription,
-} from './subscribing.ts';
+import { type Grant, PLAIN_GRANT, type StartedSubscription, startSubscription } from './subscribing.ts';
 import { expiryOf, ttlSeconds } from './ttl.ts';
 
 interface Identity {
@@ -237,7 +231,7 @@ async function startServerSide(
     [...subs].map(async ([channel, grant]) => {
       const resolved = deps.namespaces.resolve(channel);
       if (isReplyError(resolved)) throw new CommandRefused(resolved);
-      const position = request.subs.get(channel) ?? { ...NO_WISHES, channel };
+      const position = request.subs.get(channel) ?? { ...PLAIN_SUBSCRIBE, channel };
       const one = await startSubscription(deps, connection, position, resolved.options, grant, true);
       if (one !== undefined) started.set(channel, one);
     }),

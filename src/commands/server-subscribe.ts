@@ -3,9 +3,10 @@ import type { Connection } from '../connection/connection.ts';
 import type { SubscribeControl } from '../hub/control-messages.ts';
 import type { ChannelOptions } from '../protocol/channel-options.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
+import { PLAIN_SUBSCRIBE } from '../protocol/commands.ts';
 import type { CommandDeps } from './command-deps.ts';
 import { scheduleSubscriptionExpiry } from './expiry.ts';
-import { type Grant, NO_WISHES, startSubscription } from './subscribing.ts';
+import { type Grant, startSubscription } from './subscribing.ts';
 import { expiryOf } from './ttl.ts';
 
 /** Does nothing where the channel is subscribed to already. Rejects with UnavailableError. */
@@ -22,7 +23,7 @@ export async function subscribeByServer(
     connection.close(CloseCauses.channelLimit);
     return;
   }
-  const request = { ...NO_WISHES, channel, ...(recoverSince && { ...recoverSince, recover: true }) };
+  const request = { ...PLAIN_SUBSCRIBE, channel, ...(recoverSince && { ...recoverSince, recover: true }) };
   const started = await startSubscription(deps, connection, request, options, grant, true);
   if (started === undefined) return;
   const { joined, result } = started;

@@ -36,22 +36,6 @@ export const PLAIN_GRANT: Grant = Object.freeze({
   override: {},
 });
 
-/** Of somebody who has said nothing but the name of the channel. */
-export const NO_WISHES: Omit<SubscribeRequest, 'channel'> = Object.freeze({
-  token: '',
-  recover: false,
-  epoch: '',
-  offset: 0,
-  data: undefined,
-  positioned: false,
-  recoverable: false,
-  joinLeave: false,
-  delta: '',
-  filter: undefined,
-  flag: 0,
-  type: 0,
-});
-
 export interface StartedSubscription {
   readonly result: SubscribeResult;
   readonly joined: Joined;

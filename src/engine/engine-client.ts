@@ -1,7 +1,27 @@
 // What a worker has of its engine, whichever it is.
-import type { Broker } from './broker.ts';
+import type { Logger } from '../observe/logger.ts';
+import type { Random } from '../util/backoff.ts';
+import type { Clock } from '../util/clock.ts';
+import type { Broker, BrokerListener } from './broker.ts';
 import type { NodeBus } from './node-bus.ts';
 import type { PresenceStore } from './presence-store.ts';
+
+export interface EngineClientDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** This process: unique per start. */
+  readonly node: string;
+  readonly listener: BrokerListener;
+  /**
+   * A channel got its first subscriber, or lost the last: of this host, or of all hosts that share a Redis. Every such change
+   * is told to one worker of all (docs/redis.md says when twice); what this process subscribed to for its own purposes is
+   * among it.
+   */
+  readonly onOccupancy?: ((channel: string, isOccupied: boolean) => void) | undefined;
+  readonly logger?: Logger | undefined;
+  /** What may wait for an engine that does not read, per connection, 16 MiB by default; beyond it requests fail. */
+  readonly maxQueuedBytes?: number | undefined;
+}
 
 export interface EngineClient {
   readonly broker: Broker;

@@ -19,6 +19,23 @@ export interface SubscribeRequest {
   readonly type: number;
 }
 
+/** Of somebody who has said nothing but the name of the channel. */
+export const PLAIN_SUBSCRIBE: SubscribeRequest = Object.freeze({
+  channel: '',
+  token: '',
+  recover: false,
+  epoch: '',
+  offset: 0,
+  data: undefined,
+  positioned: false,
+  recoverable: false,
+  joinLeave: false,
+  delta: '',
+  filter: undefined,
+  flag: 0,
+  type: 0,
+});
+
 /** `SubscribeRequest.flag`: answer error 112 instead of `recovered: false`. */
 export const SUBSCRIBE_FLAG_REJECT_UNRECOVERED = 2;
 

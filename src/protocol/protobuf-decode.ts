@@ -6,6 +6,7 @@ import {
   type CommandKind,
   type ConnectRequest,
   type HistoryRequest,
+  PLAIN_SUBSCRIBE,
   PONG,
   type SubscribeRequest,
 } from './commands.ts';
@@ -113,7 +114,7 @@ function connectRequest(fields: ProtobufFields): ConnectRequest {
         data = fields.bytes();
         break;
       case 3:
-        mapEntry(subs, fields.message(), (value) => subscribeRequest(value.message()), EMPTY_SUBSCRIBE);
+        mapEntry(subs, fields.message(), (value) => subscribeRequest(value.message()), PLAIN_SUBSCRIBE);
         break;
       case 4:
         name = fields.string();
@@ -131,24 +132,8 @@ function connectRequest(fields: ProtobufFields): ConnectRequest {
   return { token, data, subs, name, version, headers: Object.fromEntries(headers) };
 }
 
-const EMPTY_SUBSCRIBE: SubscribeRequest = {
-  channel: '',
-  token: '',
-  recover: false,
-  epoch: '',
-  offset: 0,
-  data: undefined,
-  positioned: false,
-  recoverable: false,
-  joinLeave: false,
-  delta: '',
-  filter: undefined,
-  flag: 0,
-  type: 0,
-};
-
 function subscribeRequest(fields: ProtobufFields): SubscribeRequest {
-  const request: { -readonly [K in keyof SubscribeRequest]: SubscribeRequest[K] } = { ...EMPTY_SUBSCRIBE };
+  const request: { -readonly [K in keyof SubscribeRequest]: SubscribeRequest[K] } = { ...PLAIN_SUBSCRIBE };
   while (fields.next()) {
     switch (fields.number) {
       case 1:

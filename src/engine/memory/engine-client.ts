@@ -1,9 +1,7 @@
 // A worker's client of the embedded engine: broker, presence and node bus over one link.
-import type { Logger } from '../../observe/logger.ts';
-import type { Random } from '../../util/backoff.ts';
-import type { Clock } from '../../util/clock.ts';
 import { UnavailableError } from '../../util/errors.ts';
-import type { Broker, BrokerListener } from '../broker.ts';
+import type { Broker } from '../broker.ts';
+import type { EngineClientDeps } from '../engine-client.ts';
 import type { NodeBus } from '../node-bus.ts';
 import type { PresenceStore } from '../presence-store.ts';
 import { ClientBroker } from './client-broker.ts';
@@ -15,22 +13,9 @@ import { FrameType } from './wire.ts';
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 5000;
 
-export interface MemoryEngineClientDeps {
-  readonly clock: Clock;
-  readonly random: Random;
+export interface MemoryEngineClientDeps extends EngineClientDeps {
   /** Of the engine's UNIX socket. */
   readonly path: string;
-  /** This process: unique per start. */
-  readonly node: string;
-  readonly listener: BrokerListener;
-  /**
-   * A channel got its first subscriber of the host, or lost the last. Every such change is told to one worker of the host;
-   * what this process subscribed to for its own purposes is among it.
-   */
-  readonly onOccupancy?: ((channel: string, isOccupied: boolean) => void) | undefined;
-  readonly logger?: Logger | undefined;
-  /** What may wait for an engine that does not read, 16 MiB by default; beyond it requests fail. */
-  readonly maxQueuedBytes?: number | undefined;
 }
 
 export interface MemoryEngineClientStats {

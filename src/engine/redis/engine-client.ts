@@ -1,10 +1,8 @@
 // A worker's client of the Redis engine: broker, presence and node bus over one Redis or several.
 import { randomBytes } from 'node:crypto';
-import type { Logger } from '../../observe/logger.ts';
-import type { Random } from '../../util/backoff.ts';
-import type { Clock } from '../../util/clock.ts';
 import { UnavailableError } from '../../util/errors.ts';
-import type { Broker, BrokerListener } from '../broker.ts';
+import type { Broker } from '../broker.ts';
+import type { EngineClientDeps } from '../engine-client.ts';
 import type { NodeBus } from '../node-bus.ts';
 import type { PresenceStore } from '../presence-store.ts';
 import type { ChannelCounters } from './channels.ts';
@@ -28,21 +26,8 @@ const DEFAULT_MAX_QUEUED_BYTES = 16 * 1024 * 1024;
 const RELEASE_TIMEOUT_MS = 500;
 const BEGIN_RETRY_MS = 500;
 
-export interface RedisEngineClientDeps {
-  readonly clock: Clock;
-  readonly random: Random;
+export interface RedisEngineClientDeps extends EngineClientDeps {
   readonly settings: RedisSettings;
-  /** This process: unique per start. */
-  readonly node: string;
-  readonly listener: BrokerListener;
-  /**
-   * A channel got its first subscriber of all hosts, or lost the last. Every such change is told to one worker of all (docs/redis.md
-   * says when twice); what this process subscribed to for its own purposes is among it.
-   */
-  readonly onOccupancy?: ((channel: string, isOccupied: boolean) => void) | undefined;
-  readonly logger?: Logger | undefined;
-  /** What may wait for a Redis that does not answer, per connection, 16 MiB by default; beyond it calls fail. */
-  readonly maxQueuedBytes?: number | undefined;
   /** Each second, for each server: how long a message to itself was on its way. */
   readonly onEcho?: ((roundTripMs: number) => void) | undefined;
 }

@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { Command } from '../../../src/protocol/commands.ts';
+import { type Command, PLAIN_SUBSCRIBE } from '../../../src/protocol/commands.ts';
 import { jsonCodec } from '../../../src/protocol/json-codec.ts';
 import { ProtocolError } from '../../../src/protocol/protocol-error.ts';
 import { below, pick, type Roll, seeded } from '../../helpers/random.ts';
@@ -21,21 +21,6 @@ function data(text: string): string | undefined {
   const [command] = decode(text);
   return command?.kind === 'publish' ? command.data?.toString() : 'not a publish';
 }
-
-const NO_SUBSCRIBE = {
-  token: '',
-  recover: false,
-  epoch: '',
-  offset: 0,
-  data: undefined,
-  positioned: false,
-  recoverable: false,
-  joinLeave: false,
-  delta: '',
-  filter: undefined,
-  flag: 0,
-  type: 0,
-};
 
 t.test('every command, with all of its fields', async (t) => {
   const cases: [written: object, decoded: object][] = [
@@ -61,7 +46,7 @@ t.test('every command, with all of its fields', async (t) => {
           version: '1',
           headers: { A: 'b' },
           subs: new Map([
-            ['news', { ...NO_SUBSCRIBE, channel: 'news', recover: true, offset: 5, epoch: 'e' }],
+            ['news', { ...PLAIN_SUBSCRIBE, channel: 'news', recover: true, offset: 5, epoch: 'e' }],
           ]),
         },
       },
@@ -135,7 +120,7 @@ t.test('absent and null are the zero value', async (t) => {
   t.strictSame(decodeOne({ id: 1, subscribe: {} }), {
     kind: 'subscribe',
     id: 1,
-    request: { ...NO_SUBSCRIBE, channel: '' },
+    request: { ...PLAIN_SUBSCRIBE, channel: '' },
   });
   const nulls = Object.fromEntries(
     ['channel', 'token', 'recover', 'epoch', 'offset', 'data', 'delta', 'tf', 'flag', 'type'].map((name) => [

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { CloseCauses } from '../../../src/protocol/close-causes.ts';
-import { type Command, PONG } from '../../../src/protocol/commands.ts';
+import { type Command, PLAIN_SUBSCRIBE, PONG } from '../../../src/protocol/commands.ts';
 import { protobufCodec } from '../../../src/protocol/protobuf-codec.ts';
 import { ProtocolError } from '../../../src/protocol/protocol-error.ts';
 import { ReplyErrors } from '../../../src/protocol/reply-errors.ts';
@@ -23,21 +23,6 @@ const subscribe = (filter: Buffer) => {
   return Buffer.concat([Buffer.from(varint(command.length)), command]);
 };
 
-const subscribeDefaults = {
-  channel: '',
-  token: '',
-  recover: false,
-  epoch: '',
-  offset: 0,
-  data: undefined,
-  positioned: false,
-  recoverable: false,
-  joinLeave: false,
-  delta: '',
-  filter: undefined,
-  flag: 0,
-  type: 0,
-};
 const connect = (id: number, name: string): Command => ({
   kind: 'connect',
   id,
@@ -67,8 +52,8 @@ t.test('every field', (t) => {
         token: 'tok',
         data: Buffer.from('[1]'),
         subs: new Map([
-          ['#42', { ...subscribeDefaults, channel: '#42', recover: true, epoch: 'e', offset: 9 }],
-          ['bare', { ...subscribeDefaults, channel: 'bare' }],
+          ['#42', { ...PLAIN_SUBSCRIBE, channel: '#42', recover: true, epoch: 'e', offset: 9 }],
+          ['bare', { ...PLAIN_SUBSCRIBE, channel: 'bare' }],
         ]),
         name: 'js',
         version: '1.0',
@@ -121,7 +106,7 @@ t.test('vectors of commands', (t) => {
   const subscribe = {
     kind: 'subscribe',
     id: 2,
-    request: { ...subscribeDefaults, channel: 'room', recover: true, epoch: 'e1', offset: 5, flag: 1 },
+    request: { ...PLAIN_SUBSCRIBE, channel: 'room', recover: true, epoch: 'e1', offset: 5, flag: 1 },
   };
   t.same(protobufCodec.decode(SUBSCRIBE_FRAME), [subscribe]);
   t.same(
