@@ -8,8 +8,14 @@ export const ExitCodes = {
   /** What was examined has faults that will hurt some day, or soon. */
   warnings: 3,
   critical: 4,
+  /** A deployment failed and was undone; clients are where they were. */
+  rolledBack: 5,
+  /** A deployment stands where only a person can help it on. */
+  stuck: 6,
   /** EX_UNAVAILABLE: no gateway answers. */
   unavailable: 69,
+  /** EX_TEMPFAIL: interrupted; the same command goes on. */
+  interrupted: 75,
   /** EX_CONFIG */
   config: 78,
 } as const;

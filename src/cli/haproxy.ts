@@ -18,10 +18,13 @@ interface HaproxyFlags extends ConfigFlags {
   readonly trusted: readonly string[];
   readonly opsBind: string | false;
   readonly apiBind?: string;
+  readonly canaryFrom: readonly string[];
   readonly log: FrontOptions['log'];
   readonly privileged: boolean;
 }
 
+/** This machine: where `holdfast deploy` runs. */
+const CANARY_FROM = ['127.0.0.0/8', '::1'];
 const TRUSTED = ['127.0.0.0/8', '::1', '10.0.0.0/8'];
 const EXAMPLES = `
 A host is [NAME=]ADDRESS[:PORT], [NAME=]unix:/PATH, or two of them with a comma between: a blue and a green gateway.
@@ -60,6 +63,12 @@ export function addHaproxy(program: Command, deps: CliDeps): void {
     .option('--ops-bind <address>', 'figures and status page, for the inner network', '127.0.0.1:8404')
     .option('--no-ops-bind', 'no figures and no status page')
     .option('--api-bind <address>', 'pass the server API on, for the inner network')
+    .option(
+      '--canary-from <networks>',
+      'where `holdfast deploy` runs, which may choose one of a pair',
+      networks,
+      CANARY_FROM,
+    )
     .addOption(new Option('--log <form>', 'of the log').choices(['json', 'text']).default('json'))
     .option('--no-privileged', 'to be started as an ordinary user: no chroot, no runtime socket')
     .addHelpText('after', EXAMPLES)
@@ -98,6 +107,7 @@ function frontOptions(config: Config, hosts: readonly string[], flags: HaproxyFl
     perSource: connections === 0 ? undefined : { connections, rate, trusted },
     opsBind: flags.opsBind === false ? undefined : flags.opsBind,
     apiBind: flags.apiBind,
+    canaryFrom: flags.canaryFrom,
     log: flags.log,
     privileged: flags.privileged,
   };

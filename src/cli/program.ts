@@ -6,6 +6,7 @@ import { addCheckToken } from './check-token.ts';
 import { CliError, type ExitCode, ExitCodes } from './cli-error.ts';
 import { type CliDeps, note, paint } from './cli-deps.ts';
 import { addDefaults, addSchema } from './defaults.ts';
+import { addDeploy } from './deploy.ts';
 import { addDoctor } from './doctor.ts';
 import { addDrain } from './drain.ts';
 import { addHaproxy } from './haproxy.ts';
@@ -30,6 +31,7 @@ const COMMANDS = [
   addStatus,
   addReload,
   addDrain,
+  addDeploy,
   addHaproxy,
   addDoctor,
 ] as const;
@@ -64,7 +66,9 @@ First steps:
   $ holdfast sub chat &
   $ holdfast pub chat '{"text":"hello"}'
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 and 4 doctor found something, 69 no gateway answers, 78 wrong configuration.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 and 4 doctor found something, 5 and 6
+deploy was undone or stands, 69 no gateway answers, 75 deploy was
+interrupted, 78 wrong configuration.`,
     );
   for (const add of COMMANDS) add(program, deps);
   return program;

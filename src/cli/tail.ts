@@ -1,5 +1,7 @@
 // One connection of `holdfast sub`: subscribes to a channel over WebSocket (JSON) and reports until it ends.
-import { WebSocket } from 'ws';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { TcpSocketConnectOpts } from 'node:net';
+import { type ClientOptions, WebSocket } from 'ws';
 import { elementSpans, memberSpan } from '../protocol/json-span.ts';
 import type { StreamPosition } from '../protocol/publication.ts';
 
@@ -11,10 +13,14 @@ export interface TailTarget {
   /** From an earlier connection: what was missed since is asked for. */
   readonly since: StreamPosition | undefined;
   readonly headers: Readonly<Record<string, string>>;
+  /** Whom to trust, and where the host name leads. */
+  readonly socket?: ClientOptions & Pick<TcpSocketConnectOpts, 'lookup'>;
   readonly version: string;
 }
 
 export interface TailListener {
+  /** The headers of the 101. */
+  onUpgrade?(headers: IncomingHttpHeaders): void;
   onSubscribed(result: SubscribeResult): void;
   onPublication(publication: TailPublication): void;
 }
@@ -85,7 +91,9 @@ class TailConnection {
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       headers: target.headers,
       perMessageDeflate: false,
+      ...target.socket,
     });
+    this.#socket.on('upgrade', ({ headers }) => this.#listener.onUpgrade?.(headers));
     this.#socket.on('open', () => this.#onOpen());
     this.#socket.on('message', (data) => this.#onMessage(Buffer.isBuffer(data) ? data.toString() : ''));
     this.#socket.on('error', (error) => this.#onError(error));

@@ -46,6 +46,8 @@ export interface FrontOptions {
   readonly opsBind: string | undefined;
   /** The server API for the inner network; undefined: not through HAProxy. */
   readonly apiBind: string | undefined;
+  /** Networks whose requests may ask for one server of a pair. */
+  readonly canaryFrom: readonly string[];
   readonly log: 'json' | 'text';
   /** Started as root: change user, open the runtime socket. */
   readonly privileged: boolean;

@@ -1,5 +1,6 @@
 // The servers of the generated haproxy.cfg: how one is chosen, how it is checked, what it may carry.
 import type { Config } from '../config/schema.ts';
+import { canaryServerLines } from './canary.ts';
 import type { Balance, FrontOptions, FrontServer } from './front-options.ts';
 import { quoted, section } from './text.ts';
 
@@ -33,7 +34,7 @@ function clientBackend(config: Config, options: FrontOptions, servers: readonly 
       : '# maxconn: what a server that is not limited by `client.connection_limit` shall get at most.',
     ...OBSERVE_LINES,
     `default-server check ${CHECK_TIMES} observe layer4 error-limit 2 on-error mark-down ${hasAgent ? 'agent-inter 1s weight 100' : 'slowstart 30s'} maxconn ${maxconn}`,
-    ...(isPaired ? PAIR_LINES : []),
+    ...(isPaired ? [...PAIR_LINES, ...canaryServerLines(options.hosts)] : []),
     ...(servers.some(({ isUnix }) => isUnix) ? UNIX_LINES : []),
     ...(servers.every(({ isUnix }) => isUnix) ? [] : PORT_LINES),
     ...servers.map((server) => serverLine(server, options.balance)),

@@ -1,6 +1,7 @@
 // Writes a complete haproxy.cfg for HAProxy 2.6 or newer from the configuration of the gateways behind it. Pure: text from
 // values, with the reason beside every choice.
 import type { Config } from '../config/schema.ts';
+import { canaryFrontLines } from './canary.ts';
 import { backendSections } from './haproxy-backend.ts';
 import type { FrontOptions } from './front-options.ts';
 import { type FrontTimeouts, frontTimeouts } from './timeouts.ts';
@@ -162,6 +163,7 @@ function frontend(config: Config, options: FrontOptions, timeouts: FrontTimeouts
     '# `http_server.internal_port` set, the gateway does not even serve them on the port that is used here.',
     `http-request deny deny_status 404 unless { path ${clientPaths(config).join(' ')} }`,
     '',
+    ...canaryFrontLines(options.hosts, options.canaryFrom),
     '# The one true client address, whatever the client claimed.',
     'http-request del-header X-Forwarded-For',
     'http-request del-header Forwarded',
