@@ -1,4 +1,6 @@
 // `holdfast deploy` with both colours on this machine, a real HAProxy with TLS, and official clients that listen all the time.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import t from 'tap';
 import { Audience, blueGreen, stepsOf } from '../helpers/blue-green.ts';
 import { waitFor } from '../helpers/wait-for.ts';
@@ -6,7 +8,7 @@ import { waitFor } from '../helpers/wait-for.ts';
 const FORWARD = ['hold', 'start', 'canary', 'shift', 'settle', 'drain', 'stop', 'deployed'];
 const CLIENTS = 20;
 
-t.test('from one colour to the other and back, under traffic', async (t) => {
+t.test('from one colour to the other, under traffic', async (t) => {
   const place = await blueGreen(t);
 
   const dry = await place.deploy('--dry-run');
@@ -16,7 +18,8 @@ t.test('from one colour to the other and back, under traffic', async (t) => {
   t.match(await place.serverStatus('blue'), /^UP/);
 
   const audience = await Audience.gather(place, CLIENTS);
-  const second = await place.deploy();
+  const second = await place.deploy('--check-command=echo COLOUR > $PLACE/checked');
+  t.equal(await readFile(join(place.directory, 'checked'), 'utf8'), 'green\n');
   t.match(second, { code: 0, steps: FORWARD }, second.output);
   await waitFor('everybody to be back', () => audience.connects === 2 * CLIENTS);
   t.equal(await place.serverStatus('blue'), 'MAINT');
@@ -34,19 +37,16 @@ t.test('from one colour to the other and back, under traffic', async (t) => {
   const status = await place.deploy('--status');
   t.match(JSON.parse(status.output), {
     record: { from: 'blue', to: 'green', step: 'deployed' },
-    colours: [{ state: 'stopped' }, { state: 'serving', connections: CLIENTS }],
+    colours: [{ state: 'stopped' }, { state: 'serving' }],
   });
   t.match(await place.deploy('--to=green'), { code: 1, output: /green serves already/ });
 
-  const back = await place.deploy('--rollback');
-  t.match(back, { code: 0, steps: FORWARD }, back.output);
-  await waitFor('everybody to be back', () => audience.connects === 3 * CLIENTS);
   t.same(await audience.hush(), [], 'nothing lost, repeated or swapped');
 });
 
 t.test('a failed check disturbs nobody; a deployment that was cut goes on, or back', async (t) => {
   const place = await blueGreen(t);
-  t.match(await place.deploy(), { code: 0 });
+  await place.start('blue');
   const audience = await Audience.gather(place, CLIENTS);
 
   // Another world: the newcomer does not hear what blue publishes.
@@ -94,7 +94,11 @@ t.test('a failed check disturbs nobody; a deployment that was cut goes on, or ba
 
   // Interrupted in the middle of the drain, and gone on with.
   const interrupted = place.begin('--json');
-  await interrupted.waitUntil('the drain', () => /"step":"drain".*"remaining"/.test(interrupted.output));
+  await interrupted.waitUntil(
+    'the drain',
+    () => /"step":"drain".*"remaining"/.test(interrupted.output),
+    60_000,
+  );
   t.same(await interrupted.stop('SIGINT'), { code: 75, signal: null }, interrupted.output);
   const resumed = await place.deploy();
   t.match(resumed, { code: 0, steps: ['drain', 'stop', 'deployed'] }, resumed.output);
