@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { Broker } from '../engine/broker.ts';
 import type { Namespaces } from '../hub/namespaces.ts';
+import { UnavailableError } from '../util/errors.ts';
 import { errorJson } from './envelope.ts';
 import { optionsOf } from './channel-options.ts';
 import { channel, count, flag, rawJson, tags, text } from './fields.ts';
@@ -12,6 +13,8 @@ import { checkedData, payloadOf } from './payload.ts';
 export interface PublishDeps {
   readonly broker: Pick<Broker, 'publish'>;
   readonly namespaces: Pick<Namespaces, 'resolve'>;
+  /** Too much waits already: nothing is taken for now. */
+  readonly refusesPublications: () => boolean;
   /** Told of errors that the caller only sees as error 100. */
   readonly onInternalError: (error: unknown) => void;
 }
@@ -80,6 +83,7 @@ async function publishInto(
   data: Buffer | undefined,
 ): Promise<string> {
   const options = optionsOf(deps.namespaces, name);
+  if (deps.refusesPublications()) throw new UnavailableError('memory runs short');
   const { position } = await deps.broker.publish(
     name,
     { data: checkedData(data, options.publicationDataFormat), tags: params.tags },

@@ -1,5 +1,6 @@
 // Figures of the primary, and of the whole host: keeps what dead workers counted, so that sums never go back.
 import { randomBytes } from 'node:crypto';
+import type { AdmissionDesk } from '../cluster/admission-desk.ts';
 import type { HostCapacity } from '../cluster/host-capacity.ts';
 import type { WorkerObserver } from '../cluster/supervisor.ts';
 import type { WorkerEnd, WorkerProcess } from '../cluster/worker-process.ts';
@@ -25,6 +26,21 @@ export class PrimaryMetrics implements WorkerObserver {
   /** A connection that no worker saw. */
   refused(reason: string): void {
     this.#metrics.hot.admissionRefusals.cell(reason).value += 1;
+  }
+
+  /** A new connection is on its way to a worker. */
+  letIn(waitedMs: number): void {
+    const { admissionAllowed, admissionWait } = this.#metrics.hot;
+    admissionAllowed.cell(waitedMs === 0 ? 'at_once' : 'waited').value += 1;
+    if (waitedMs > 0) admissionWait.observe(waitedMs / 1000);
+  }
+
+  exposeAdmission(desk: AdmissionDesk): void {
+    this.#metrics.read('admissionQueued', () =>
+      Object.entries(desk.waiting).map(([client, count]) => [[client], count]),
+    );
+    this.#metrics.read('admissionGaveUp', () => desk.gaveUp);
+    this.#metrics.read('acceptRate', () => orNone(desk.acceptRate ?? null));
   }
 
   get refusals(): Readonly<Record<string, number>> {

@@ -22,6 +22,8 @@ export interface PrimaryReloadDeps {
   /** The configuration as files and environment give it now; rejects with ConfigError. */
   readonly reread: () => Promise<Config>;
   readonly isLeaving: () => boolean;
+  /** It serves with this from now on. */
+  readonly onConfig: (config: Config) => void;
 }
 
 export class PrimaryReload {
@@ -91,6 +93,7 @@ export class PrimaryReload {
       const before = { config: this.#config, engineSocketPath };
       const done = await this.reload.run({ config: next, engineSocketPath }, before, policyOf(next));
       this.#config = next;
+      this.#deps.onConfig(next);
       return done;
     } finally {
       unwatch();

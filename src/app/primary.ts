@@ -4,19 +4,15 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { AgentCheck } from '../cluster/agent-check.ts';
 import { agentAnswer } from '../cluster/agent-score.ts';
-import { ConnectionAssigner, defaultAssignPolicy } from '../cluster/connection-assigner.ts';
 import { ControlServer } from '../cluster/control-server.ts';
 import { connectionsAllowed, readDescriptorLimit } from '../cluster/descriptors.ts';
 import { Drain } from '../cluster/drain.ts';
-import { defaultHeadLimits, HeadReader } from '../cluster/head-reader.ts';
 import { defaultHeartbeatPolicy, Heartbeat, isDebugged, type Silence } from '../cluster/heartbeat.ts';
 import { hostCapacity, type HostReport } from '../cluster/host-capacity.ts';
 import { hostStatus, type HostStatus } from '../cluster/host-status.ts';
 import { HostLoad } from '../cluster/host-load.ts';
 import { HostSurvey } from '../cluster/host-survey.ts';
 import { type ListenAddress, PublicListener } from '../cluster/public-listener.ts';
-import type { Refusal } from '../cluster/refusal.ts';
-import type { RequestHead } from '../cluster/request-head.ts';
 import { ServiceNotifier } from '../cluster/service-notifier.ts';
 import { activatedSockets } from '../cluster/socket-activation.ts';
 import { StartWatch } from '../cluster/start-watch.ts';
@@ -28,8 +24,9 @@ import { snapshotFile } from '../config/snapshot-file.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
 import { ConfigError, HoldfastError } from '../util/errors.ts';
-import { hostRoom, placesOfHost } from './host-room.ts';
+import { hostRoom } from './host-room.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
+import { PrimaryAdmission } from './primary-admission.ts';
 import { PrimaryMetrics } from './primary-metrics.ts';
 import { PrimaryReload } from './primary-reload.ts';
 import { makeRuntimeDirectory, removeDeadRuntimeDirectories } from './runtime-directory.ts';
@@ -44,13 +41,6 @@ export interface PrimaryDeps {
   readonly reread: () => Promise<Config>;
 }
 
-const LEAVING: Refusal = {
-  status: 503,
-  reason: 'this host is leaving',
-  retryAfterS: 2,
-  isKnownSoon: true,
-};
-const FULL: Refusal = { status: 503, reason: 'connection_limit', retryAfterS: 5, isKnownSoon: true };
 const HURRY_MS = 3000;
 /** For the other workers, once one is ready. */
 const START_PATIENCE_MS = 3000;
@@ -77,8 +67,7 @@ class Primary {
   readonly #engine: EmbeddedEngine | undefined;
   readonly #metrics: PrimaryMetrics;
   readonly #supervisor: Supervisor;
-  readonly #assigner: ConnectionAssigner;
-  readonly #heads: HeadReader;
+  readonly #admission: PrimaryAdmission;
   readonly #listener: PublicListener;
   readonly #heartbeat: Heartbeat;
   readonly #drain: Drain;
@@ -121,16 +110,17 @@ class Primary {
         facts: { config, engineSocketPath: enginePath },
       },
     );
-    const onRefused = (reason: string): void => this.#metrics.refused(reason);
-    this.#assigner = new ConnectionAssigner(
-      { clock, logger, onRefused, admission: (head) => this.#admit(head) },
-      defaultAssignPolicy,
+    this.#admission = new PrimaryAdmission(
+      {
+        logger,
+        metrics: this.#metrics,
+        isLeaving: () => this.#drain.draining,
+        connectionsAllowed: () => this.#connectionsAllowed,
+      },
+      config,
     );
-    this.#heads = new HeadReader(
-      { clock, onRefused, onHead: (socket, head, bytes) => this.#assigner.accept(socket, head, bytes) },
-      defaultHeadLimits,
-    );
-    this.#listener = new PublicListener({ logger, onConnection: (socket) => this.#heads.accept(socket) });
+    const { assigner, heads } = this.#admission;
+    this.#listener = new PublicListener({ logger, onConnection: (socket) => heads.accept(socket) });
     this.#heartbeat = new Heartbeat(
       { logger, isDebugged, onSilence: (worker, silence) => this.#onSilence(worker, silence) },
       defaultHeartbeatPolicy,
@@ -143,7 +133,8 @@ class Primary {
     survey.answer('metrics', () => this.#metrics.answer());
     survey.overhear('metrics', (answer) => this.#metrics.record(answer));
     this.#supervisor.observe(
-      this.#assigner,
+      assigner,
+      this.#admission,
       survey,
       this.#heartbeat,
       this.#drain,
@@ -169,11 +160,12 @@ class Primary {
       {
         logger,
         supervisor: this.#supervisor,
-        assigner: this.#assigner,
+        assigner,
         notifier: this.#notifier,
         engineSocketPath: enginePath,
         reread: deps.reread,
         isLeaving: () => this.#drain.draining,
+        onConfig: (next) => this.#admission.configure(next),
       },
       config,
     );
@@ -210,8 +202,7 @@ class Primary {
     process.off('SIGHUP', this.#onHangUp);
     process.off('SIGUSR2', this.#onUpgradeSignal);
     this.#listener.close();
-    this.#heads.close();
-    this.#assigner.close();
+    this.#admission.close();
     // Nobody is left after a drain; after a failed start there are workers without connections.
     this.#supervisor.leave(0, HURRY_MS);
     await this.#supervisor.whenStopped();
@@ -260,22 +251,14 @@ class Primary {
     }
   }
 
-  #admit(head: RequestHead): Refusal | undefined {
-    const { config } = this.#reload;
-    if (!isNewClient(head, config)) return undefined;
-    if (this.#drain.draining) return LEAVING;
-    const limit = placesOfHost(config, this.#connectionsAllowed);
-    return this.#assigner.total >= limit ? FULL : undefined;
-  }
-
   #onDraining(): void {
     this.#reload.abort('this host is leaving');
-    this.#assigner.drain();
+    this.#admission.drain();
     this.#notifier.stopping('draining');
   }
 
   #onSilence(worker: WorkerProcess, silence: Silence): void {
-    this.#assigner.suspend(worker, silence !== 'answering');
+    this.#admission.assigner.suspend(worker, silence !== 'answering');
     if (silence === 'hung') this.#supervisor.hung(worker);
   }
 
@@ -298,7 +281,7 @@ class Primary {
   #status(): HostStatus {
     const parts = {
       supervisor: this.#supervisor,
-      assigner: this.#assigner,
+      assigner: this.#admission.assigner,
       heartbeat: this.#heartbeat,
       drain: this.#drain,
     };
@@ -307,6 +290,7 @@ class Primary {
       listening: this.#listening,
       connectionsAllowed: this.#connectionsAllowed,
       refused: this.#metrics.refusals,
+      queued: this.#admission.queued,
     };
     return hostStatus(parts, facts, systemClock.monotonicMs());
   }
@@ -314,7 +298,8 @@ class Primary {
   #report(): HostReport {
     const status = this.#status();
     const room = hostRoom(status, this.#reload.config, this.#load);
-    return { ...status, capacity: hostCapacity(room, !status.draining && hasWorkers(status)) };
+    const takesClients = !status.draining && hasWorkers(status);
+    return { ...status, capacity: hostCapacity(room, takesClients, this.#admission.desk.acceptRate) };
   }
 
   #agentAnswer(): string {
@@ -339,19 +324,11 @@ class Primary {
 }
 
 function hasWorkers({ workers }: HostStatus): boolean {
-  return workers.some(({ state }) => state === 'ready');
+  return workers.some(({ state, overloaded }) => state === 'ready' && !overloaded);
 }
 
 function newEpoch(): string {
   return randomBytes(6).toString('base64url');
-}
-
-/** A request that would begin a connection, by any transport; all others are of clients that are here already. */
-function isNewClient(head: RequestHead, config: Config): boolean {
-  if (head.upgrade) return true;
-  const path = head.target.split('?')[0];
-  const { http_stream: httpStream, sse, uni_http_stream: uniHttpStream, uni_sse: uniSse } = config;
-  return [httpStream, sse, uniHttpStream, uniSse].some(({ handler_prefix: prefix }) => path === prefix);
 }
 
 function urlHost(address: string): string {

@@ -2,6 +2,7 @@
 import { JwksKeys, type JwksObserver } from '../auth/jwks.ts';
 import type { TokenConfig } from '../auth/token-config.ts';
 import { TokenVerifier } from '../auth/token-verifier.ts';
+import type { VerificationGate } from '../auth/verification-gate.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../util/clock.ts';
 import { tokenVerifierConfig } from './token-config.ts';
@@ -15,7 +16,11 @@ export interface OpenTokenVerifier {
 
 /** Throws ConfigError when a key, a pattern or an endpoint cannot be used. */
 export function openTokenVerifier(
-  deps: { readonly clock: Clock; readonly observer: JwksObserver },
+  deps: {
+    readonly clock: Clock;
+    readonly observer: JwksObserver;
+    readonly gate?: VerificationGate | undefined;
+  },
   client: Config['client'],
 ): OpenTokenVerifier {
   const config = tokenVerifierConfig(client);
@@ -25,7 +30,10 @@ export function openTokenVerifier(
   const subscriptionKeys = keysFor(config.subscription);
   const all = [connectionKeys, subscriptionKeys].filter((keys) => keys !== undefined);
   return {
-    verifier: new TokenVerifier({ clock: deps.clock, connectionKeys, subscriptionKeys }, config),
+    verifier: new TokenVerifier(
+      { clock: deps.clock, connectionKeys, subscriptionKeys, gate: deps.gate },
+      config,
+    ),
     warmUp: async () => void (await Promise.all(all.map((keys) => keys.warmUp()))),
     close: async () => void (await Promise.all(all.map((keys) => keys.close()))),
   };

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { ApiKeyCheck } from '../auth/api-key.ts';
 import { createServerApi } from '../api/server-api.ts';
+import { VerificationGate } from '../auth/verification-gate.ts';
 import { serveAssignedConnections } from '../cluster/assigned-connections.ts';
 import { WorkerLink } from '../cluster/worker-link.ts';
 import { subjectOf } from '../commands/asking.ts';
@@ -53,6 +54,7 @@ import {
   wantsOccupancy,
 } from './worker-settings.ts';
 import { workerMoves } from './worker-moves.ts';
+import { ownAcceptRate, overloadGuard } from './worker-overload.ts';
 import { clientTransports } from './worker-transports.ts';
 import { selfCheck } from '../handoff/self-check.ts';
 
@@ -156,9 +158,19 @@ export async function runWorker(): Promise<void> {
     nowMs: () => clock.monotonicMs(),
   });
 
+  const gate = new VerificationGate(
+    {
+      nowMs: () => clock.monotonicMs(),
+      onPassed: (how) => {
+        metrics.hot.verifications.cell(how).value += 1;
+      },
+    },
+    { perSecond: Math.ceil(config.admission.verification_rate / slots) },
+  );
   const tokens = openTokenVerifier(
     {
       clock,
+      gate,
       observer: {
         jwksFetched: (facts) => log.debug(facts, 'token keys fetched'),
         jwksFailed: (facts) => log.warn(facts, 'token keys could not be fetched'),
@@ -210,8 +222,27 @@ export async function runWorker(): Promise<void> {
     codecs,
     outboxCounters: { sums: metrics.hot, dropped: metrics.hot.dropped.cell('connection_closed') },
   };
+  const acceptRate = ownAcceptRate(link, config);
+  const guard = overloadGuard(
+    {
+      link,
+      log,
+      metrics,
+      open,
+      onReading: (load) => {
+        gate.adapt(load);
+        acceptRate.learn(load);
+      },
+    },
+    config,
+  );
   const admission = new Admission(
-    { nowMs: () => clock.monotonicMs(), openConnections: () => open.size, isDraining: () => link.draining },
+    {
+      nowMs: () => clock.monotonicMs(),
+      openConnections: () => open.size,
+      isDraining: () => link.draining,
+      isOverloaded: () => guard.isOverloaded,
+    },
     admissionLimits(config, slots),
   );
   const transports = clientTransports(
@@ -229,7 +260,15 @@ export async function runWorker(): Promise<void> {
   exposeFigures({ metrics, hub, slot, open, queuedNotices: hooks.queuedNotices });
   new Control({ commands, bus: nodes, orders }).register();
   const name = `${hostname()}-${slot}`;
-  new Surveys({ hub, bus: nodes, clock, name, version, usage: () => readings.usage() }).register();
+  new Surveys({
+    hub,
+    bus: nodes,
+    clock,
+    name,
+    version,
+    usage: () => readings.usage(),
+    acceptRate: () => (guard.isOverloaded ? 0 : acceptRate.perSecond),
+  }).register();
 
   const groups: RouteGroup[] = [...transports.groups];
   if (config.health.enabled) {
@@ -241,12 +280,16 @@ export async function runWorker(): Promise<void> {
       name: 'room',
       check: () => ({ ok: admission.hasRoom, detail: `${open.size} connections on this worker` }),
     };
+    const load: HealthCheck = {
+      name: 'load',
+      check: () => ({ ok: !guard.isOverloaded, detail: guard.isOverloaded ? 'too much to do' : 'bearable' }),
+    };
     const { handler_prefix: livePath, ready_handler_prefix: readyPath } = config.health;
     groups.push(
       healthRoutes({
         version,
         live: [],
-        ready: [draining, probe, ...engineChecks, room],
+        ready: [draining, probe, ...engineChecks, room, load],
         livePath,
         readyPath,
       }),
@@ -269,6 +312,7 @@ export async function runWorker(): Promise<void> {
         namespaces,
         rpc: new Map(),
         surveyTimeoutMs: SURVEY_TIMEOUT_MS,
+        refusesPublications: () => guard.level === 'shedding',
         keys: new ApiKeyCheck({ key, insecure }),
         logger: log,
         calls: metrics.hot.apiCalls,
@@ -290,6 +334,8 @@ export async function runWorker(): Promise<void> {
 
   const end = async (): Promise<void> => {
     drain.close();
+    guard.close();
+    gate.close();
     orders.close();
     positions.close();
     hub.interests.close();
@@ -328,6 +374,7 @@ export async function runWorker(): Promise<void> {
   await orFail(link, () => hooks.start({ broker, presence, bus: nodes, namespaces, surveyTimeoutMs }));
   wheel.start();
   positions.start();
+  guard.start();
   hub.interests.start();
   const { internalServer } = servers;
   const addresses = internalServer === undefined ? [] : [addressText(internalServer.address())];

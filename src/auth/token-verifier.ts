@@ -15,12 +15,15 @@ import {
 import type { TokenConfig, TokenVerifierConfig } from './token-config.ts';
 import { InvalidTokenError, TokenExpiredError } from './token-errors.ts';
 import { type RemoteKeys, TokenKeys } from './token-keys.ts';
+import type { VerificationGate } from './verification-gate.ts';
 
 export interface TokenVerifierDeps {
   readonly clock: Clock;
   /** Sets behind `jwks_public_endpoint`; undefined where none is configured. */
   readonly connectionKeys?: RemoteKeys | undefined;
   readonly subscriptionKeys?: RemoteKeys | undefined;
+  /** Where each verification waits for its turn; undefined: there is no limit. */
+  readonly gate?: Pick<VerificationGate, 'enter'> | undefined;
 }
 
 interface Verified<C> extends CheckedClaims<C> {
@@ -41,11 +44,14 @@ export class TokenVerifier {
     const skipSignature = config.insecureSkipTokenSignatureVerify;
     const kind = <C>(read: ReadClaims<C>, remote: RemoteKeys | undefined, rules: TokenConfig) =>
       new KindVerifier(
-        { clock: deps.clock, keys: new TokenKeys({ clock: deps.clock, remote }, rules), read },
-        rules,
         {
-          skipSignature,
+          clock: deps.clock,
+          keys: new TokenKeys({ clock: deps.clock, remote }, rules),
+          read,
+          gate: deps.gate,
         },
+        rules,
+        { skipSignature },
       );
     this.#connection = kind(connectionClaims, deps.connectionKeys, config.connection);
     this.#subscription =
@@ -54,14 +60,18 @@ export class TokenVerifier {
         : kind(subscriptionClaims, deps.subscriptionKeys, config.subscription);
   }
 
-  /** Throws TokenExpiredError, InvalidTokenError, or UnavailableError while no JWKS could be fetched yet. */
-  async verifyConnection(token: string): Promise<ConnectionClaims> {
-    return this.#connection.verify(token);
+  /**
+   * Throws TokenExpiredError, InvalidTokenError, or UnavailableError while no JWKS could be fetched yet or too many others
+   * wait. `returning`: the client was here before, and goes first.
+   */
+  async verifyConnection(token: string, returning = false): Promise<ConnectionClaims> {
+    return this.#connection.verify(token, returning);
   }
 
   /** As verifyConnection. That user, channel and client fit the connection is for the caller to check. */
   async verifySubscription(token: string): Promise<SubscriptionClaims> {
-    return this.#subscription.verify(token);
+    // Of somebody who is in already.
+    return this.#subscription.verify(token, true);
   }
 }
 
@@ -70,22 +80,29 @@ class KindVerifier<C> {
   readonly #keys: TokenKeys;
   readonly #read: ReadClaims<C>;
   readonly #rules: ClaimRules;
+  readonly #gate: Pick<VerificationGate, 'enter'> | undefined;
   readonly #skipSignature: boolean;
   readonly #cache = new TokenCache<Verified<C>>(MAX_CACHED_TOKENS);
 
   constructor(
-    deps: { clock: Clock; keys: TokenKeys; read: ReadClaims<C> },
+    deps: {
+      clock: Clock;
+      keys: TokenKeys;
+      read: ReadClaims<C>;
+      gate: Pick<VerificationGate, 'enter'> | undefined;
+    },
     config: TokenConfig,
     options: { skipSignature: boolean },
   ) {
     this.#clock = deps.clock;
     this.#keys = deps.keys;
     this.#read = deps.read;
+    this.#gate = deps.gate;
     this.#rules = claimRules(config);
     this.#skipSignature = options.skipSignature;
   }
 
-  async verify(token: string): Promise<C> {
+  async verify(token: string, returning: boolean): Promise<C> {
     const known = this.#cache.get(token);
     if (known !== undefined && this.#clock.wallMs() < known.trustedUntilMs) {
       assertCurrent(known.window, this.#clock.wallMs());
@@ -94,7 +111,7 @@ class KindVerifier<C> {
     this.#cache.delete(token);
     const { payload, trustedUntilMs } = this.#skipSignature
       ? unverified(token)
-      : await this.#authenticate(token);
+      : await this.#authenticate(token, returning);
     const checked = this.#read(payload, this.#rules);
     // An expired token is remembered too: it stays expired, and a storm of them costs as little.
     this.#cache.set(token, { ...checked, trustedUntilMs });
@@ -102,8 +119,12 @@ class KindVerifier<C> {
     return checked.claims;
   }
 
-  async #authenticate(token: string): Promise<{ payload: string; trustedUntilMs: number }> {
+  async #authenticate(
+    token: string,
+    returning: boolean,
+  ): Promise<{ payload: string; trustedUntilMs: number }> {
     const header = protectedHeader(token);
+    await this.#gate?.enter(returning);
     const candidates = await this.#keys.candidates(header);
     for (const { key, trustedUntilMs } of candidates) {
       try {

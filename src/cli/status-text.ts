@@ -34,6 +34,7 @@ export function statusText(status: HostReport, deps: CliDeps): string {
     `connections  ${status.connections}${limit}`,
     `capacity     ${capacityText(status.capacity)}`,
     ...(status.held > 0 ? [`waiting      ${status.held} for a worker`] : []),
+    ...(status.queued > 0 ? [`queued       ${status.queued} for their turn`] : []),
     ...(refused.length > 0
       ? [`refused      ${refused.map(([reason, count]) => `${count} ${reason}`).join(', ')}`]
       : []),
@@ -43,11 +44,13 @@ export function statusText(status: HostReport, deps: CliDeps): string {
   return `${lines.join('\n')}\n`;
 }
 
-function capacityText({ utilisation, acceptHeadroom }: HostCapacity): string {
+function capacityText({ utilisation, acceptHeadroom, acceptRate }: HostCapacity): string {
   const { host, ...parts } = utilisation;
   const [worst = ''] = Object.entries(parts).toSorted(([, one], [, other]) => other - one)[0] ?? [];
   const room = acceptHeadroom === null ? '' : `, room for ${acceptHeadroom} more`;
-  return `${Math.round(host * 100)} % used${host > 0 ? ` (${worst})` : ''}${room}`;
+  // A gateway of an older version does not say.
+  const rate = typeof acceptRate === 'number' ? `, takes ${acceptRate} a second` : '';
+  return `${Math.round(host * 100)} % used${host > 0 ? ` (${worst})` : ''}${room}${rate}`;
 }
 
 function orDash(value: number | null, text: (value: number) => string): string {
@@ -75,6 +78,7 @@ function remarks(worker: WorkerStatus): string[] {
     ...(worker.role === 'retired' ? ['gives its connections away'] : []),
     ...(worker.crashLooping ? ['crash loop'] : []),
     ...(worker.retryInMs === null ? [] : [`next attempt in ${ageText(worker.retryInMs)}`]),
+    ...(worker.overloaded ? ['overloaded: takes nobody new'] : []),
     ...(worker.answering === 'hung' ? ['does not answer'] : []),
     ...(worker.lastFailure === null ? [] : [`last failure: ${worker.lastFailure}`]),
   ];

@@ -7,7 +7,6 @@ import type { Clock } from '../util/clock.ts';
 import { freeze } from '../util/native-handle.ts';
 import { refuse, type Refusal } from './refusal.ts';
 import type { RequestHead } from './request-head.ts';
-import { defaultReturnPolicy, Returning } from './returning.ts';
 import { StickyDoor } from './sticky-door.ts';
 import type { ToPrimary, ToWorker } from './ipc.ts';
 import type { WorkerObserver } from './supervisor.ts';
@@ -30,14 +29,12 @@ export const defaultAssignPolicy: AssignPolicy = {
   maxAttempts: 4,
 };
 
-/** Decides about a connection before any worker pays for it; undefined lets it in. */
-export type Admission = (head: RequestHead, socket: Socket) => Refusal | undefined;
-
 interface AssignerDeps {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly admission: Admission;
   readonly onRefused: (reason: string) => void;
+  /** One that was on its way to a worker is not any more. */
+  readonly onSettled: () => void;
 }
 
 const NO_WORKER: Refusal = { status: 503, reason: 'no worker is ready', retryAfterS: 1 };
@@ -50,6 +47,8 @@ class Ledger {
   leaving = false;
   /** Does not answer: what it would get would wait with it. */
   suspended = false;
+  /** Has too much to do: gets nothing as long as there is another one. */
+  overloaded = false;
   pausedUntilMs = 0;
   connections = 0;
   readonly #clock: Clock;
@@ -60,6 +59,10 @@ class Ledger {
   }
 
   get routable(): boolean {
+    return this.usable && !this.overloaded;
+  }
+
+  get usable(): boolean {
     return (
       this.routed &&
       !this.suspended &&
@@ -93,6 +96,7 @@ class Assignment implements Parcel {
   delivered(): void {
     // Only this process's copy of the descriptor: the connection lives on in the worker.
     this.socket.destroy();
+    this.#assigner.settled();
   }
 
   refused(): void {
@@ -107,7 +111,6 @@ export class ConnectionAssigner implements WorkerObserver {
   readonly #ledgers = new Map<Worker, Ledger>();
   /** Oldest first. */
   readonly #held = new Set<Assignment>();
-  readonly #returning: Returning;
   #timer: NodeJS.Timeout | undefined;
   #draining = false;
   #closed = false;
@@ -115,7 +118,6 @@ export class ConnectionAssigner implements WorkerObserver {
   constructor(deps: AssignerDeps, policy: AssignPolicy) {
     this.#deps = deps;
     this.#policy = policy;
-    this.#returning = new Returning(deps.clock, defaultReturnPolicy);
   }
 
   /** Of all workers, those on their way included. */
@@ -127,6 +129,13 @@ export class ConnectionAssigner implements WorkerObserver {
 
   get held(): number {
     return this.#held.size;
+  }
+
+  /** Connections that have not reached a worker. */
+  get onTheWay(): number {
+    let sum = this.#held.size;
+    for (const { process } of this.#ledgers.values()) sum += process.undelivered;
+    return sum;
   }
 
   /** Connections assigned to a worker and not reported closed. */
@@ -159,11 +168,12 @@ export class ConnectionAssigner implements WorkerObserver {
     else this.#assignHeld();
   }
 
-  /** What a worker says of its connections. */
+  /** What a worker says of its connections, and whether it takes more. */
   message(process: WorkerProcess, message: ToPrimary): void {
-    if (message.type !== 'connections') return;
     const ledger = this.#ledgers.get(process.cluster);
     if (ledger === undefined) return;
+    if (message.type === 'load') ledger.overloaded = message.overloaded;
+    if (message.type !== 'connections') return;
     ledger.connections = Math.max(0, ledger.connections - message.closed);
     for (const sid of message.boundSids) this.#door.bind(process.cluster, sid);
     for (const sid of message.unboundSids) this.#door.unbind(process.cluster, sid);
@@ -188,21 +198,24 @@ export class ConnectionAssigner implements WorkerObserver {
     if (ledger !== undefined) ledger.connections += 1;
   }
 
+  /** There are workers to take a connection, and all of them have too much to do. */
+  get isOverloaded(): boolean {
+    const usable = [...this.#ledgers.values()].filter((ledger) => ledger.usable);
+    return usable.length > 0 && usable.every(({ overloaded }) => overloaded);
+  }
+
+  overloaded(process: WorkerProcess): boolean {
+    return this.#ledgers.get(process.cluster)?.overloaded ?? false;
+  }
+
   /** Takes the socket over; `bytes` is everything read from it. */
   accept(socket: Socket, head: RequestHead, bytes: Buffer): void {
-    const refusal = this.#deps.admission(head, socket);
-    if (refusal !== undefined) {
-      const { requestId } = head;
-      const waits =
-        refusal.isKnownSoon === true &&
-        !this.#closed &&
-        requestId !== undefined &&
-        this.#returning.keep(requestId, socket, () => this.accept(socket, head, bytes));
-      if (!waits) this.#refuse(socket, refusal);
-      return;
-    }
     if (freeze(socket) === undefined) return;
     this.#assign(new Assignment(socket, head.sid, bytes, this));
+  }
+
+  settled(): void {
+    this.#deps.onSettled();
   }
 
   /** A worker handed it back: try others. */
@@ -233,7 +246,6 @@ export class ConnectionAssigner implements WorkerObserver {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#refuseHeld();
-    this.#returning.close();
     this.#door.close();
   }
 
@@ -277,8 +289,14 @@ export class ConnectionAssigner implements WorkerObserver {
     const worker = this.#door.choose(undefined);
     const ledger = worker === undefined ? undefined : this.#ledgers.get(worker);
     if (ledger?.routable === true) return ledger;
+    const ledgers = [...this.#ledgers.values()];
+    // New clients are refused by now: what comes is of those who are here.
+    const least = ledgers
+      .filter(({ usable }) => usable)
+      .toSorted((one, other) => one.connections - other.connections)[0];
+    if (least !== undefined) return least;
     if (!this.#draining) return undefined;
-    return [...this.#ledgers.values()].find(({ leaving, process }) => leaving && process.connected);
+    return ledgers.find(({ leaving, process }) => leaving && process.connected);
   }
 
   #hold(assignment: Assignment): void {

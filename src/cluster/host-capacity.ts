@@ -19,12 +19,14 @@ export interface HostCapacity {
   readonly connectionLimit: number | null;
   /** Connections that would be taken now; null when no limit is known. */
   readonly acceptHeadroom: number | null;
+  /** New connections a second that it takes; null until that was measured. */
+  readonly acceptRate: number | null;
 }
 
 export type HostReport = HostStatus & { readonly capacity: HostCapacity };
 
 /** `takesClients`: not draining, and a worker is ready. */
-export function hostCapacity(room: HostRoom, takesClients: boolean): HostCapacity {
+export function hostCapacity(room: HostRoom, takesClients: boolean, acceptRate?: number): HostCapacity {
   const { connections, connectionLimit } = room;
   const parts = {
     connections:
@@ -39,6 +41,7 @@ export function hostCapacity(room: HostRoom, takesClients: boolean): HostCapacit
     utilisation: { host: Math.max(...Object.values(parts)), ...parts },
     connectionLimit: connectionLimit ?? null,
     acceptHeadroom: takesClients ? headroom : 0,
+    acceptRate: acceptRate === undefined ? null : Math.round(acceptRate),
   };
 }
 

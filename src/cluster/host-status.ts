@@ -16,6 +16,8 @@ export interface WorkerStatus {
   readonly heapUsedBytes: number | null;
   readonly loopLagMs: number | null;
   readonly outboxBytes: number | null;
+  /** It takes nobody new until it has caught up. */
+  readonly overloaded: boolean;
   readonly answering: Silence | null;
   /** Processes that this slot had before. */
   readonly restarts: number;
@@ -41,6 +43,8 @@ export interface HostStatus {
   readonly connectionsAllowed: number | null;
   /** Waiting for a worker. */
   readonly held: number;
+  /** New connections that wait for their turn. */
+  readonly queued: number;
   readonly refused: Readonly<Record<string, number>>;
   readonly workers: readonly WorkerStatus[];
 }
@@ -50,6 +54,7 @@ export interface HostFacts {
   readonly listening: readonly string[];
   readonly connectionsAllowed: number | null;
   readonly refused: Readonly<Record<string, number>>;
+  readonly queued: number;
 }
 
 interface HostParts {
@@ -72,6 +77,7 @@ export function hostStatus(parts: HostParts, facts: HostFacts, nowMs: number): H
     connections: workers.reduce((sum, { connections }) => sum + connections, 0),
     connectionsAllowed: facts.connectionsAllowed,
     held: parts.assigner.held,
+    queued: facts.queued,
     refused: facts.refused,
     workers,
   };
@@ -104,6 +110,7 @@ function workerStatus(parts: HostParts, view: SlotView, nowMs: number): WorkerSt
     heapUsedBytes: vitals?.heapUsedBytes ?? null,
     loopLagMs: vitals === undefined ? null : Math.round(vitals.loopLagMs),
     outboxBytes: vitals?.outboxBytes ?? null,
+    overloaded: process !== undefined && parts.assigner.overloaded(process),
     answering: (process === undefined ? undefined : parts.heartbeat.silence(process)) ?? null,
     restarts: Math.max(0, incarnation - 1),
     sinceMs: 'sinceMs' in state ? Math.round(nowMs - state.sinceMs) : null,

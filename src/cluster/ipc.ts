@@ -26,6 +26,20 @@ export interface WorkerVitals {
   readonly outboxBytes: number;
 }
 
+/** What a worker says of the last fraction of a second while it opens connections, or has too much to do. */
+export interface WorkerLoad {
+  /** Time that the report is about. */
+  readonly overMs: number;
+  /** Median lateness of the event loop in it. */
+  readonly lagMs: number;
+  /** Share of it that the event loop was not idle, 0 to 1. */
+  readonly busyShare: number;
+  /** Connections opened in it. */
+  readonly opened: number;
+  /** It takes nobody new until it says otherwise. */
+  readonly overloaded: boolean;
+}
+
 /** One process's answer to a question that went to the whole host. */
 export interface CollectedAnswer {
   /** 'primary' or 'worker-<slot>'. */
@@ -85,6 +99,7 @@ export type ToPrimary =
       readonly boundSids: readonly string[];
       readonly unboundSids: readonly string[];
     }
+  | ({ readonly type: 'load' } & WorkerLoad)
   | { readonly type: 'draining'; readonly remaining: number }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly type: 'collect'; readonly id: number; readonly kind: string; readonly params: unknown }
@@ -157,6 +172,12 @@ const toPrimaryChecks: { readonly [Type in ToPrimary['type']]: (message: Fields)
   'last-words': (m) => typeof m['kind'] === 'string',
   pong: (m) => isCount(m['id']) && isVitals(m['vitals']),
   connections: (m) => isCount(m['closed']) && isStrings(m['boundSids']) && isStrings(m['unboundSids']),
+  load: (m) =>
+    isCount(m['overMs']) &&
+    isCount(m['lagMs']) &&
+    isCount(m['busyShare']) &&
+    isCount(m['opened']) &&
+    typeof m['overloaded'] === 'boolean',
   draining: (m) => isCount(m['remaining']),
   answer: (m) => isCount(m['id']),
   collect: (m) => isCount(m['id']) && typeof m['kind'] === 'string',

@@ -10,6 +10,8 @@ export interface RequestHead {
   readonly sid: string | undefined;
   /** `X-Request-Id`: a proxy that repeats a request at another host keeps it. */
   readonly requestId: string | undefined;
+  /** What proxies say about where it comes from; empty when none does. Believed only of proxies that are known. */
+  readonly forwardedFor: string;
 }
 
 const REQUEST_LINE = /^(?:\r\n)*([A-Z]+) (\S+) HTTP\/1\.[01]\r\n/;
@@ -17,6 +19,7 @@ const UPGRADE = /\r\nupgrade:[ \t]*websocket[ \t]*\r\n/i;
 /** Every line of an Upgrade header, be it for whatever protocol. */
 const UPGRADE_LINES = /\r\nupgrade:[^\r\n]*(?=\r\n)/gi;
 const REQUEST_ID = /\r\nx-request-id:[ \t]*([\w-]{8,64})[ \t]*\r\n/i;
+const FORWARDED_FOR = /\r\nx-forwarded-for:[ \t]*([^\r\n]*)/gi;
 const SID = /[?&]sid=([\w-]{20})/;
 
 /** `head` runs up to and including the empty line. Undefined when it is no HTTP/1 request. */
@@ -31,6 +34,7 @@ export function parseRequestHead(head: Buffer): RequestHead | undefined {
     upgrade: UPGRADE.test(text),
     sid: SID.exec(target)?.[1],
     requestId: REQUEST_ID.exec(text)?.[1],
+    forwardedFor: Array.from(text.matchAll(FORWARDED_FOR), ([, value = '']) => value.trim()).join(','),
   };
 }
 

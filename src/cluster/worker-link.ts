@@ -11,6 +11,7 @@ import {
   type ToWorker,
   type MoveId,
   type MoveReport,
+  type WorkerLoad,
   type WorkerVitals,
 } from './ipc.ts';
 import type { SendHandle } from 'node:child_process';
@@ -193,6 +194,10 @@ export class WorkerLink {
   /** How many connections a drain still has to close, for whoever watches it. */
   reportDraining(remaining: number): void {
     post({ type: 'draining', remaining });
+  }
+
+  reportLoad(load: WorkerLoad): void {
+    post({ type: 'load', ...load });
   }
 
   /** Registers how this process answers questions of one kind. */

@@ -131,7 +131,7 @@ async function identify(
   token: string,
 ): Promise<Identity> {
   const { settings } = deps;
-  if (token !== '') return withPersonalChannel(deps, await fromToken(deps, connection, token));
+  if (token !== '') return withPersonalChannel(deps, await fromToken(deps, connection, request, token));
   const trustedUser = connection.session.headers[settings.userIdHttpHeader];
   // A proxy that knows nobody may send it empty: that is no proof of anything.
   if (trustedUser !== undefined && trustedUser !== '')
@@ -154,8 +154,14 @@ const ANONYMOUS: Identity = Object.freeze({
   tokenChannels: [],
 });
 
-async function fromToken(deps: CommandDeps, connection: Connection, token: string): Promise<Identity> {
-  const claims = await deps.verifier.verifyConnection(token).catch((error: unknown) => {
+async function fromToken(
+  deps: CommandDeps,
+  connection: Connection,
+  request: ConnectRequest,
+  token: string,
+): Promise<Identity> {
+  const returning = [...request.subs.values()].some(({ recover }) => recover);
+  const claims = await deps.verifier.verifyConnection(token, returning).catch((error: unknown) => {
     if (error instanceof TokenExpiredError) throw new CommandRefused(ReplyErrors.tokenExpired);
     if (!(error instanceof InvalidTokenError)) throw error;
     deps.log.info({ client: connection.session.client, reason: error.message }, 'connection token refused');

@@ -17,7 +17,7 @@ export async function refresh(
   const { session } = connection;
   if (token === '' || !session.clientSideRefresh) throw new ConnectionEnded(CloseCauses.badRequest);
   const claims = await deps.verifier
-    .verifyConnection(token)
+    .verifyConnection(token, true)
     .catch((error: unknown) => refuse(deps, connection, error, CloseCauses.expired));
   if (connection.isClosed) return;
   if (claims.user !== session.user) throw new ConnectionEnded(CloseCauses.invalidToken);

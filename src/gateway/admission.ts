@@ -5,6 +5,7 @@ export interface AdmissionDeps {
   readonly nowMs: () => number;
   readonly openConnections: () => number;
   readonly isDraining: () => boolean;
+  readonly isOverloaded: () => boolean;
 }
 
 export interface AdmissionLimits {
@@ -14,7 +15,7 @@ export interface AdmissionLimits {
   readonly connectionsPerSecond: number;
 }
 
-export type Refusal = 'draining' | 'connection_limit' | 'connection_rate';
+export type Refusal = 'draining' | 'overloaded' | 'connection_limit' | 'connection_rate';
 
 export class Admission {
   readonly #deps: AdmissionDeps;
@@ -37,6 +38,7 @@ export class Admission {
   /** Why a connection that asks now is refused; undefined when it is welcome (and counted against the rate). */
   refusal(): Refusal | undefined {
     if (this.#deps.isDraining()) return 'draining';
+    if (this.#deps.isOverloaded()) return 'overloaded';
     if (!this.hasRoom) return 'connection_limit';
     if (this.#rate?.take(this.#deps.nowMs()) === false) return 'connection_rate';
     return undefined;

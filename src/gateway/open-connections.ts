@@ -17,6 +17,7 @@ export class OpenConnections implements ConnectionOwner {
   readonly #binding: SidBinding;
   readonly #emulated: EmulatedSessions;
   readonly #open = new Set<Connection>();
+  #opened = 0;
   /** Connections by sid: the binding ends with the last of them. */
   readonly #sids = new Map<string, number>();
 
@@ -30,12 +31,18 @@ export class OpenConnections implements ConnectionOwner {
     return this.#open.size;
   }
 
+  /** Since the start of the process. */
+  get opened(): number {
+    return this.#opened;
+  }
+
   all(): Connection[] {
     return [...this.#open];
   }
 
   add(connection: Connection): void {
     this.#open.add(connection);
+    this.#opened += 1;
     const { transport, session } = connection;
     if (transport instanceof StreamTransport && !transport.format.unidirectional) {
       this.#emulated.add(session.secret, transport);

@@ -88,6 +88,8 @@ export const nodeInfo = z.object({
   uptime: z.number(),
   /** CPU in percent of one core, resident memory in bytes. */
   process: z.object({ cpu: z.number(), rss: z.number() }).optional(),
+  /** New connections a second that it takes: 0 for none at all, left out until that was measured. */
+  accept_rate: z.number().optional(),
 });
 
 /** Part of a long list: at most `limit` items (0: all) whose key sorts after `after`, by UTF-16 code units. */

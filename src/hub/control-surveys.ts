@@ -25,6 +25,8 @@ export interface SurveysDeps {
   readonly version: string;
   /** Percent of one core over the last few seconds, resident bytes. */
   readonly usage: () => { readonly cpu: number; readonly rss: number };
+  /** New connections a second; undefined as long as nobody knows. */
+  readonly acceptRate: () => number | undefined;
 }
 
 /** What clients call themselves is shown only so far. */
@@ -48,6 +50,7 @@ export class Surveys {
 
   #info(): NodeInfo {
     const { hub, bus, clock, name, version, usage } = this.#deps;
+    const acceptRate = this.#deps.acceptRate();
     return {
       uid: bus.node,
       name,
@@ -58,6 +61,7 @@ export class Surveys {
       num_subs: hub.subscriptionCount,
       uptime: Math.round((clock.monotonicMs() - this.#startedMs) / 1000),
       process: usage(),
+      ...(acceptRate !== undefined && { accept_rate: Math.round(acceptRate) }),
     };
   }
 

@@ -101,11 +101,14 @@ export class HotCounters implements HotFields {
   publicationsMissed = 0;
   delivered = 0;
   slowConsumers = 0;
+  shed = 0;
   /** Bytes in all outboxes; the metric is read from here. */
   queuedBytes = 0;
   readonly opened = new LabelledCells();
   readonly closed = new LabelledCells();
   readonly admissionRefusals = new LabelledCells();
+  readonly admissionAllowed = new LabelledCells();
+  readonly verifications = new LabelledCells();
   readonly commands = new LabelledCells();
   readonly apiCalls = new LabelledCells();
   readonly hookCalls = new LabelledCells();
@@ -116,6 +119,7 @@ export class HotCounters implements HotFields {
   readonly engineOperations = new LabelledCells();
   readonly workerRestarts = new LabelledCells();
   readonly deliveryLatency = new Distribution(METRICS.deliveryLatency.buckets);
+  readonly admissionWait = new Distribution(METRICS.admissionWait.buckets);
   readonly movePause = new Distribution(METRICS.movePause.buckets);
   readonly hookSeconds = new LabelledDistributions(METRICS.hookSeconds.buckets);
   readonly engineSeconds = new LabelledDistributions(METRICS.engineSeconds.buckets);

@@ -51,6 +51,47 @@ export const METRICS = {
   admissionRefusals: counter('admission_refusals_total', 'Connections refused before they began.', [
     'reason',
   ]),
+  admissionAllowed: counter(
+    'admission_allowed_total',
+    'New connections that the primary let in: at_once, or waited for their turn.',
+    ['how'],
+  ),
+  admissionWait: histogram(
+    'admission_wait_seconds',
+    'How long new connections that had to wait for their turn waited.',
+    [],
+  ),
+  admissionQueued: gauge(
+    'admission_queued',
+    'New connections that wait for their turn: of clients that come back (returning), and others (new).',
+    ['client'],
+  ),
+  admissionGaveUp: readCounter(
+    'admission_gave_up_total',
+    'Clients that hung up while they waited for their turn.',
+    [],
+  ),
+  acceptRate: gauge(
+    'accept_rate',
+    'New connections a second that this host takes, as configured or as measured; no value before anything was measured.',
+    [],
+  ),
+  verifications: counter(
+    'token_verifications_total',
+    'Tokens that had to be verified: at_once, waited for their turn, or refused for now.',
+    ['how'],
+  ),
+  shed: counter(
+    'shed_connections_total',
+    'Connections closed because memory ran short, those that read least first.',
+    [],
+  ),
+  overload: gauge(
+    'worker_overload',
+    'Whether a worker has too much to do: 0 no, 1 it takes nobody new, 2 it also closes connections that do not read.',
+    ['worker'],
+    'max',
+  ),
   commands: counter(
     'commands_total',
     'Client commands by kind; result is ok, an error code or a close cause.',

@@ -1,7 +1,6 @@
 // A primary made of the parts under test, in the test's own process, with echo workers: accepts, assigns, supervises.
 import { fileURLToPath } from 'node:url';
 import {
-  type Admission,
   ConnectionAssigner,
   type AssignPolicy,
   defaultAssignPolicy,
@@ -20,7 +19,6 @@ import { waitFor } from './wait-for.ts';
 export interface EchoHostOptions {
   readonly workers?: number;
   readonly config?: unknown;
-  readonly admission?: Admission;
   readonly assignPolicy?: Partial<AssignPolicy>;
   readonly headLimits?: Partial<HeadLimits>;
   readonly slotPolicy?: Partial<SlotPolicy>;
@@ -44,7 +42,7 @@ export class EchoHost {
       this.refusals.push(reason);
     };
     this.assigner = new ConnectionAssigner(
-      { clock, logger, onRefused, admission: options.admission ?? (() => undefined) },
+      { clock, logger, onRefused, onSettled: () => undefined },
       { ...defaultAssignPolicy, ...options.assignPolicy },
     );
     this.heads = new HeadReader(

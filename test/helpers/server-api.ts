@@ -42,6 +42,7 @@ export async function serverApi(
     readonly insecure?: boolean;
     readonly errorMode?: '' | 'transport';
     readonly rpc?: ReadonlyMap<string, RpcHandler>;
+    readonly refusesPublications?: boolean;
   } = {},
 ): Promise<TestApi> {
   const engine = await embeddedEngine(scope);
@@ -61,6 +62,7 @@ export async function serverApi(
     namespaces: new Namespaces(settings.naming, settings.withoutNamespace, settings.namespaces),
     rpc: options.rpc ?? new Map<string, RpcHandler>(),
     surveyTimeoutMs: 1_000,
+    refusesPublications: () => options.refusesPublications ?? false,
     logger,
   };
   const documented = apiMethods({ ...deps, onInternalError: () => undefined });

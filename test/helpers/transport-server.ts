@@ -62,7 +62,12 @@ export class TransportServer {
     const open = new OpenConnections(lone.shared.owner, binding, emulated);
     const counters = new HotCounters();
     const admission = new Admission(
-      { nowMs: () => 0, openConnections: () => open.size, isDraining: () => state.isDraining },
+      {
+        nowMs: () => 0,
+        openConnections: () => open.size,
+        isDraining: () => state.isDraining,
+        isOverloaded: () => false,
+      },
       { maxConnections: 0, connectionsPerSecond: 0, ...options.limits },
     );
     const transports = clientTransports(

@@ -29,6 +29,7 @@ const idle: WorkerStatus = {
   connections: 12,
   rssBytes: 84_250_000,
   heapUsedBytes: 20_000_000,
+  overloaded: false,
   outboxBytes: 0,
   loopLagMs: 1,
   answering: null,
@@ -50,11 +51,13 @@ const status: HostReport = {
   listening: ['127.0.0.1:8000'],
   connections: 12,
   connectionsAllowed: 39_600,
+  queued: 0,
   held: 2,
   refused: { full: 3, draining: 0 },
   capacity: {
     utilisation: { host: 0.42, connections: 0.001, cpu: 0.42, eventLoop: 0, memory: 0.1, outboxes: 0 },
     connectionLimit: 20_000,
+    acceptRate: null,
     acceptHeadroom: 19_988,
   },
   workers: [

@@ -13,11 +13,13 @@ import { waitFor } from '../../helpers/wait-for.ts';
 
 const usage = (): { cpu: number; rss: number } => ({ cpu: 12.5, rss: 1000 });
 
+const acceptRate = (): number => 850.4;
+
 async function setUp(scope: Scope, options: CoreOptions = {}) {
   const core = await Core.start(scope, { client: { insecure: true }, ...options });
   const bus = core.engineClient.nodes;
   const { hub, clock } = core;
-  new Surveys({ hub, bus, clock, name: 'host-1', version: '1.2.3', usage }).register();
+  new Surveys({ hub, bus, clock, name: 'host-1', version: '1.2.3', usage, acceptRate }).register();
   const ask = async (kind: string, question: object): Promise<unknown> => {
     const { answers, missing } = await bus.survey(kind, question, 5000);
     if (missing.length > 0 || answers.length !== 1) throw new Error('no answer');
@@ -44,6 +46,7 @@ t.test('info', async (t) => {
     num_subs: 2,
     uptime: 61,
     process: { cpu: 12.5, rss: 1000 },
+    accept_rate: 850,
   });
 });
 

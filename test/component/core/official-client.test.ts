@@ -35,7 +35,12 @@ async function serve(scope: Scope): Promise<{ core: Core; url: string }> {
         { keptHeaders: [], tokenCookie: '', takesBearer: false },
       ),
       admission: new Admission(
-        { nowMs: () => 0, openConnections: () => core.open.size, isDraining: () => false },
+        {
+          nowMs: () => 0,
+          openConnections: () => core.open.size,
+          isDraining: () => false,
+          isOverloaded: () => false,
+        },
         { maxConnections: 0, connectionsPerSecond: 0 },
       ),
       origins: new OriginPolicy([]),

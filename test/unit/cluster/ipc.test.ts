@@ -30,6 +30,7 @@ const toPrimary: { readonly [Type in ToPrimary['type']]: ToPrimary & { readonly 
   'last-words': { type: 'last-words', kind: 'metrics', value: 1 },
   pong: { type: 'pong', id: 1, vitals },
   connections: { type: 'connections', closed: 1, boundSids: [], unboundSids: ['x'] },
+  load: { type: 'load', overMs: 200, lagMs: 1, busyShare: 0.5, opened: 3, overloaded: false },
   draining: { type: 'draining', remaining: 0 },
   answer: { type: 'answer', id: 1, value: null },
   collect: { type: 'collect', id: 1, kind: 'metrics', params: null },

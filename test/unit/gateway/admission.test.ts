@@ -8,11 +8,11 @@ import { LoneConnections } from '../../helpers/lone-connection.ts';
 
 function admission(limits: Partial<AdmissionLimits>): {
   readonly clock: FakeClock;
-  readonly state: { open: number; draining: boolean };
+  readonly state: { open: number; draining: boolean; overloaded: boolean };
   readonly admission: Admission;
 } {
   const clock = new FakeClock();
-  const state = { open: 0, draining: false };
+  const state = { open: 0, draining: false, overloaded: false };
   return {
     clock,
     state,
@@ -21,17 +21,20 @@ function admission(limits: Partial<AdmissionLimits>): {
         nowMs: () => clock.monotonicMs(),
         openConnections: () => state.open,
         isDraining: () => state.draining,
+        isOverloaded: () => state.overloaded,
       },
       { maxConnections: 0, connectionsPerSecond: 0, ...limits },
     ),
   };
 }
 
-t.test('without limits only a worker that leaves refuses', async (t) => {
+t.test('without limits only a worker that leaves or has too much to do refuses', async (t) => {
   const { admission: door, state } = admission({});
   state.open = 1_000_000;
   t.equal(door.refusal(), undefined);
   t.ok(door.hasRoom);
+  state.overloaded = true;
+  t.equal(door.refusal(), 'overloaded');
   state.draining = true;
   t.equal(door.refusal(), 'draining');
 });
