@@ -18,6 +18,7 @@ t.test('the worst share is the utilisation of the host', async (t) => {
     utilisation: { host: 0.5, connections: 0.25, cpu: 0.4, eventLoop: 0.1, memory: 0.5, outboxes: 0 },
     connectionLimit: 20_000,
     acceptHeadroom: 15_000,
+    acceptRate: null,
   });
   t.match(hostCapacity({ ...ROOM, cpuShare: 0.97 }, true).utilisation, { host: 0.97, cpu: 0.97 });
   t.match(hostCapacity({ ...ROOM, loopLagMs: 5_000 }, true).utilisation, { host: 1, eventLoop: 1 });
@@ -56,4 +57,9 @@ t.test('the limit is what is reached first', async (t) => {
   t.equal(limit(0, 39_600), 39_600);
   t.equal(limit(1_000, null), 1_000);
   t.equal(limit(0, null), undefined);
+});
+
+t.test('the accept rate is a whole number, or not known', async (t) => {
+  t.equal(hostCapacity(ROOM, true, 1234.5).acceptRate, 1235);
+  t.equal(hostCapacity(ROOM, true).acceptRate, null);
 });

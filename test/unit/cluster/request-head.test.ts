@@ -13,6 +13,7 @@ t.test('says what is asked for', async (t) => {
     upgrade: false,
     sid: undefined,
     requestId: undefined,
+    forwardedFor: '',
   });
   t.strictSame(parse('POST /emulation?a=b HTTP/1.0'), {
     method: 'POST',
@@ -20,6 +21,7 @@ t.test('says what is asked for', async (t) => {
     upgrade: false,
     sid: undefined,
     requestId: undefined,
+    forwardedFor: '',
   });
 });
 
