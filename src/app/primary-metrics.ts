@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { AdmissionDesk } from '../cluster/admission-desk.ts';
 import type { HostCapacity } from '../cluster/host-capacity.ts';
+import type { WeighedWorker } from '../cluster/rebalance-plan.ts';
 import type { WorkerObserver } from '../cluster/supervisor.ts';
 import type { WorkerEnd, WorkerProcess } from '../cluster/worker-process.ts';
 import { MetricsArchive } from '../observe/host-metrics.ts';
@@ -13,14 +14,22 @@ export class PrimaryMetrics implements WorkerObserver {
   readonly #archive = new MetricsArchive();
   readonly #readings: ProcessReadings;
 
-  constructor(version: string, capacity: () => HostCapacity) {
+  constructor(version: string, capacity: () => HostCapacity, loads: () => readonly WeighedWorker[]) {
     this.#readings = new ProcessReadings({ metrics: this.#metrics, worker: 'primary', version });
     this.#metrics.read('utilisation', () => {
       const { eventLoop, ...rest } = capacity().utilisation;
       return Object.entries({ ...rest, event_loop: eventLoop }).map(([of, value]) => [[of], value]);
     });
+    this.#metrics.read('workerLoad', () => loads().map(({ slot, load }) => [[String(slot)], load]));
     this.#metrics.read('connectionLimit', () => orNone(capacity().connectionLimit));
     this.#metrics.read('acceptHeadroom', () => orNone(capacity().acceptHeadroom));
+  }
+
+  /** `by`: command or automatic; `result`: done or failed. */
+  rebalanced(by: string, result: string, moved: number): void {
+    const { hot } = this.#metrics;
+    hot.rebalances.cell(by, result).value += 1;
+    hot.rebalanceMoves += moved;
   }
 
   /** A connection that no worker saw. */

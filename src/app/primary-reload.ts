@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { Canary } from '../cluster/canary.ts';
 import type { ConnectionAssigner } from '../cluster/connection-assigner.ts';
 import { MoveRelay } from '../cluster/move-relay.ts';
+import type { OneAtATime } from '../cluster/one-at-a-time.ts';
+import { OrderedMoves } from '../cluster/ordered-moves.ts';
 import { Reload, ReloadError, type ReloadPolicy, type ReloadProgress } from '../cluster/reload.ts';
 import type { ServiceNotifier } from '../cluster/service-notifier.ts';
 import type { Supervisor } from '../cluster/supervisor.ts';
@@ -18,6 +20,7 @@ export interface PrimaryReloadDeps {
   readonly supervisor: Supervisor;
   readonly assigner: ConnectionAssigner;
   readonly notifier: ServiceNotifier;
+  readonly changes: OneAtATime;
   readonly engineSocketPath: string;
   /** The configuration as files and environment give it now; rejects with ConfigError. */
   readonly reread: () => Promise<Config>;
@@ -28,6 +31,7 @@ export interface PrimaryReloadDeps {
 
 export class PrimaryReload {
   readonly relay: MoveRelay;
+  readonly moves = new OrderedMoves();
   readonly reload: Reload;
   readonly #canary: Canary;
   readonly #deps: PrimaryReloadDeps;
@@ -57,6 +61,7 @@ export class PrimaryReload {
         clock: systemClock,
         logger,
         supervisor,
+        moves: this.moves,
         connections: (process) => assigner.connections(process),
         canary: async (from, to) => {
           if (!this.#config.websocket.disabled) await this.#canary.fly(from, to);
@@ -65,7 +70,7 @@ export class PrimaryReload {
       },
       policyOf(config),
     );
-    supervisor.observe(this.relay, this.#canary, this.reload);
+    supervisor.observe(this.relay, this.#canary, this.moves);
   }
 
   /** What the primary serves with, and its workers, but for a reload under way. */
@@ -73,14 +78,22 @@ export class PrimaryReload {
     return this.#config;
   }
 
-  /** Rejects with ConfigError or ReloadError, and then everything is as it was. */
-  async run(
-    reason: string,
-    onProgress: (progress: ReloadProgress) => void = ignore,
-  ): Promise<ReloadProgress> {
+  /** Rejects with ConfigError, ReloadError or BusyError, and then everything is as it was. */
+  run(reason: string, onProgress: (progress: ReloadProgress) => void = ignore): Promise<ReloadProgress> {
+    return this.#deps.changes.run('a reload', () => this.#run(reason, onProgress));
+  }
+
+  abort(reason: string): boolean {
+    return this.reload.abort(reason);
+  }
+
+  close(): void {
+    this.relay.close();
+  }
+
+  async #run(reason: string, onProgress: (progress: ReloadProgress) => void): Promise<ReloadProgress> {
     const { logger, reread, isLeaving, engineSocketPath, notifier } = this.#deps;
     if (isLeaving()) throw new ReloadError('this host is leaving');
-    if (this.reload.isRunning) throw new ReloadError('a reload is under way already');
     const next = await reread();
     const fixed = restartOptions(this.#config, next);
     if (fixed.length > 0) {
@@ -99,14 +112,6 @@ export class PrimaryReload {
       unwatch();
       if (!isLeaving()) notifier.ready('serving');
     }
-  }
-
-  abort(reason: string): boolean {
-    return this.reload.abort(reason);
-  }
-
-  close(): void {
-    this.relay.close();
   }
 }
 

@@ -13,6 +13,7 @@ import { hostStatus, type HostStatus } from '../cluster/host-status.ts';
 import { HostLoad } from '../cluster/host-load.ts';
 import { HostSurvey } from '../cluster/host-survey.ts';
 import { type ListenAddress, PublicListener } from '../cluster/public-listener.ts';
+import { OneAtATime } from '../cluster/one-at-a-time.ts';
 import { ServiceNotifier } from '../cluster/service-notifier.ts';
 import { activatedSockets } from '../cluster/socket-activation.ts';
 import { StartWatch } from '../cluster/start-watch.ts';
@@ -28,6 +29,7 @@ import { hostRoom } from './host-room.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
 import { PrimaryAdmission } from './primary-admission.ts';
 import { PrimaryMetrics } from './primary-metrics.ts';
+import { PrimaryRebalance } from './primary-rebalance.ts';
 import { PrimaryReload } from './primary-reload.ts';
 import { makeRuntimeDirectory, removeDeadRuntimeDirectories } from './runtime-directory.ts';
 
@@ -75,6 +77,7 @@ class Primary {
   readonly #control: ControlServer;
   readonly #notifier: ServiceNotifier;
   readonly #reload: PrimaryReload;
+  readonly #rebalance: PrimaryRebalance;
   readonly #agent: AgentCheck | undefined;
   readonly #load = new HostLoad(() => systemClock.monotonicMs());
   readonly #connectionsAllowed: number | null;
@@ -99,7 +102,11 @@ class Primary {
             snapshotFile: snapshotFile(config, deps.environment),
           })
         : undefined;
-    this.#metrics = new PrimaryMetrics(deps.version, () => this.#report().capacity);
+    this.#metrics = new PrimaryMetrics(
+      deps.version,
+      () => this.#report().capacity,
+      () => this.#rebalance.workerLoads,
+    );
     this.#supervisor = new Supervisor(
       { clock, random: Math.random, logger },
       {
@@ -148,6 +155,8 @@ class Primary {
         drain: (_params, progress) => this.#drainByCommand(progress),
         reload: (_params, progress) => this.#reload.run('command', progress),
         'reload-abort': () => ({ aborted: this.#reload.abort('by command') }),
+        rebalance: (params, progress) => this.#rebalance.command(params, progress),
+        'rebalance-abort': () => ({ aborted: this.#rebalance.abort('by command') }),
       },
     });
     this.#notifier = new ServiceNotifier({
@@ -156,12 +165,14 @@ class Primary {
       sendToParent: process.send?.bind(process),
       program: 'systemd-notify',
     });
+    const changes = new OneAtATime();
     this.#reload = new PrimaryReload(
       {
         logger,
         supervisor: this.#supervisor,
         assigner,
         notifier: this.#notifier,
+        changes,
         engineSocketPath: enginePath,
         reread: deps.reread,
         isLeaving: () => this.#drain.draining,
@@ -169,6 +180,17 @@ class Primary {
       },
       config,
     );
+    this.#rebalance = new PrimaryRebalance({
+      logger,
+      supervisor: this.#supervisor,
+      assigner,
+      heartbeat: this.#heartbeat,
+      metrics: this.#metrics,
+      moves: this.#reload.moves,
+      changes,
+      config: () => this.#reload.config,
+      isLeaving: () => this.#drain.draining,
+    });
     this.#agent = config.agent_check.enabled
       ? new AgentCheck({ logger, answer: () => this.#agentAnswer() })
       : undefined;
@@ -207,6 +229,7 @@ class Primary {
     this.#supervisor.leave(0, HURRY_MS);
     await this.#supervisor.whenStopped();
     this.#heartbeat.close();
+    this.#rebalance.close();
     this.#reload.close();
     this.#metrics.close();
     await Promise.all([
@@ -229,6 +252,7 @@ class Primary {
     for (const place of places) listening.push(await this.#listener.listen(place));
     this.#listening = listening;
     this.#heartbeat.start();
+    this.#rebalance.start();
     this.#servingSinceMs = systemClock.monotonicMs();
     const { address: agentAddress, port: agentPort } = this.#config.agent_check;
     const agent = await this.#agent?.listen(agentAddress, agentPort);
@@ -253,6 +277,7 @@ class Primary {
 
   #onDraining(): void {
     this.#reload.abort('this host is leaving');
+    this.#rebalance.abort('this host is leaving');
     this.#admission.drain();
     this.#notifier.stopping('draining');
   }

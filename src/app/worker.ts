@@ -295,7 +295,10 @@ export async function runWorker(): Promise<void> {
       }),
     );
   }
-  link.measureOutbox(() => metrics.hot.queuedBytes);
+  link.vitals.of(() => ({
+    outboxBytes: counters.queuedBytes,
+    trafficBytes: counters.bytesIn + counters.bytesOut,
+  }));
   link.answer('metrics', () => metrics.snapshot());
   if (config.prometheus.enabled) {
     const collect = async (): Promise<readonly unknown[]> =>

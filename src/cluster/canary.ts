@@ -96,7 +96,7 @@ export class Canary implements WorkerObserver {
   async #move(from: WorkerProcess, to: WorkerProcess, sid: string): Promise<void> {
     const report = await new Promise<MoveReport | undefined>((resolve) => {
       this.#waiting = { process: from, onEnd: resolve };
-      from.post({ type: 'move', to: to.pid, sid });
+      from.post({ type: 'move', to: to.pid, sid, part: null });
     });
     this.#waiting = undefined;
     if (report?.moved !== 1) {

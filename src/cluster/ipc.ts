@@ -1,8 +1,9 @@
 // What primary and workers say to each other. The channel carries control messages and socket handles, never
 // publications: one handle in flight holds back everything behind it until the other side has acknowledged it.
+import type { MovePart } from './rebalance-plan.ts';
 
 /** Raised when a message changes meaning: a worker of another version is refused instead of misunderstood. */
-export const IPC_VERSION = 2;
+export const IPC_VERSION = 3;
 
 /** What a worker is told about itself when it starts; it never reads the configuration file again. */
 export interface StartFacts {
@@ -24,6 +25,20 @@ export interface WorkerVitals {
   readonly heapUsedBytes: number;
   /** Waiting for clients to read. */
   readonly outboxBytes: number;
+  /** From and to clients since the start of the process. */
+  readonly trafficBytes: number;
+  /** Time in which the event loop was at work since the start of the process. */
+  readonly loopBusyMs: number;
+}
+
+/** Which connections are to move. */
+export interface MoveOrder {
+  /** Process id of the worker that takes them. */
+  readonly to: number;
+  /** Only the one whose URL named this sid; empty for all. */
+  readonly sid: string;
+  /** Only a part of the worker's load; null for all of it. See rebalance-plan.ts. */
+  readonly part: (MovePart & { readonly perSecond: number }) | null;
 }
 
 /** What a worker says of the last fraction of a second while it opens connections, or has too much to do. */
@@ -72,8 +87,7 @@ export type ToWorker =
   | { readonly type: 'stop' }
   | { readonly type: 'question'; readonly id: number; readonly kind: string; readonly params: unknown }
   | { readonly type: 'collected'; readonly id: number; readonly answers: readonly CollectedAnswer[] }
-  /** Move connections to the worker with this process id: all or, with a sid, the one that named it. */
-  | { readonly type: 'move'; readonly to: number; readonly sid: string }
+  | ({ readonly type: 'move' } & MoveOrder)
   | { readonly type: 'move-stop' }
   /** Comes with the handle of a connection of another worker. */
   | ({ readonly type: 'move-in'; readonly payload: Uint8Array } & MoveId)
@@ -133,7 +147,19 @@ function isVitals(value: unknown): value is WorkerVitals {
     isCount(value['loopLagMs']) &&
     isCount(value['rssBytes']) &&
     isCount(value['heapUsedBytes']) &&
-    isCount(value['outboxBytes'])
+    isCount(value['outboxBytes']) &&
+    isCount(value['trafficBytes']) &&
+    isCount(value['loopBusyMs'])
+  );
+}
+
+function isPart(value: unknown): value is NonNullable<MoveOrder['part']> {
+  return (
+    isFields(value) &&
+    isCount(value['load']) &&
+    isCount(value['byCount']) &&
+    isCount(value['perSecond']) &&
+    (value['first'] === 'idle' || value['first'] === 'busy')
   );
 }
 
@@ -156,7 +182,8 @@ const toWorkerChecks: { readonly [Type in ToWorker['type']]: (message: Fields) =
   stop: () => true,
   question: (m) => isCount(m['id']) && typeof m['kind'] === 'string',
   collected: (m) => isCount(m['id']) && Array.isArray(m['answers']),
-  move: (m) => isCount(m['to']) && typeof m['sid'] === 'string',
+  move: (m) =>
+    isCount(m['to']) && typeof m['sid'] === 'string' && (m['part'] === null || isPart(m['part'])),
   'move-stop': () => true,
   'move-in': (m) => isCount(m['from']) && isCount(m['id']) && m['payload'] instanceof Uint8Array,
   moved: (m) => isCount(m['id']) && typeof m['node'] === 'string',

@@ -3,8 +3,9 @@
 import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
 import { HoldfastError } from '../util/errors.ts';
-import type { MoveReport, ToPrimary } from './ipc.ts';
-import type { Supervisor, WorkerFacts, WorkerObserver } from './supervisor.ts';
+import type { MoveReport } from './ipc.ts';
+import type { OrderedMoves } from './ordered-moves.ts';
+import type { Supervisor, WorkerFacts } from './supervisor.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 export interface ReloadPolicy {
@@ -20,6 +21,7 @@ export interface ReloadDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly supervisor: Supervisor;
+  readonly moves: OrderedMoves;
   /** Connections that this worker has. */
   readonly connections: (process: WorkerProcess) => number;
   /** Moves a connection of our own from one to the other; rejects when it does not live on. */
@@ -57,22 +59,15 @@ const KILL_AFTER_MS = 10_000;
 /** Orders to the same worker, when its target dies in between. */
 const MOVE_ATTEMPTS = 5;
 
-interface Moving {
-  readonly process: WorkerProcess;
-  readonly onReport: (report: MoveReport) => void;
-  readonly onGone: () => void;
-}
-
 interface Replaced {
   readonly slot: number;
 }
 
-export class Reload implements WorkerObserver {
+export class Reload {
   readonly #deps: ReloadDeps;
   readonly #watchers = new Set<(progress: ReloadProgress) => void>();
   #policy: ReloadPolicy;
   #progress: ReloadProgress | undefined;
-  #moving: Moving | undefined;
   #aborted: string | undefined;
   /** From here on nothing stops it: whoever was moved would be closed instead of moved back. */
   #isPuttingBack = false;
@@ -146,16 +141,8 @@ export class Reload implements WorkerObserver {
     if (!this.isRunning) return false;
     if (this.#isPuttingBack) return true;
     this.#aborted ??= reason;
-    this.#moving?.process.post({ type: 'move-stop' });
+    this.#deps.moves.stop();
     return true;
-  }
-
-  message(process: WorkerProcess, message: ToPrimary): void {
-    if (message.type === 'moves' && process === this.#moving?.process) this.#moving.onReport(message);
-  }
-
-  gone(process: WorkerProcess): void {
-    if (process === this.#moving?.process) this.#moving.onGone();
   }
 
   async #replace(slot: number, facts: WorkerFacts, later: readonly number[]): Promise<void> {
@@ -238,24 +225,12 @@ export class Reload implements WorkerObserver {
   /** Moves what can be moved; resolves to the last report. */
   #move(from: WorkerProcess, to: WorkerProcess, later: readonly number[]): Promise<MoveReport> {
     const before = this.#progress?.moved ?? 0;
-    return new Promise((resolve) => {
-      let last: MoveReport = { moved: 0, left: 0, ended: null };
-      const finish = (report: MoveReport): void => {
-        this.#moving = undefined;
-        resolve(report);
-      };
-      this.#moving = {
-        process: from,
-        onReport: (report) => {
-          last = report;
-          this.#tellMoves(before + report.moved, report.left + this.#leftOf(later));
-          if (report.ended !== null) finish(report);
-        },
-        onGone: () => finish({ ...last, left: 0, ended: 'the worker has ended' }),
-      };
-      from.post({ type: 'move', to: to.pid, sid: '' });
-      if (this.#stopped !== undefined) from.post({ type: 'move-stop' });
-    });
+    const { moves } = this.#deps;
+    const ended = moves.run(from, to, ({ moved, left }) =>
+      this.#tellMoves(before + moved, left + this.#leftOf(later)),
+    );
+    if (this.#stopped !== undefined) moves.stop();
+    return ended;
   }
 
   /** What could not be moved is closed over some time; its clients come back by themselves. */

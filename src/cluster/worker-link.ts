@@ -1,6 +1,5 @@
 // The worker's side of the channel to the primary: start facts, life cycle, host-wide questions, connection reports.
 import cluster from 'node:cluster';
-import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
 import { UnavailableError } from '../util/errors.ts';
 import {
   IPC_VERSION,
@@ -11,10 +10,11 @@ import {
   type ToWorker,
   type MoveId,
   type MoveReport,
+  type MoveOrder,
   type WorkerLoad,
-  type WorkerVitals,
 } from './ipc.ts';
 import type { SendHandle } from 'node:child_process';
+import { VitalsReader } from './worker-vitals.ts';
 
 /** Answers a question of the whole host for this process. */
 export type AnswerHandler = (params: unknown) => unknown;
@@ -22,7 +22,7 @@ export type AssignedHandler = (head: Buffer, handle: unknown) => void;
 
 /** About connections that move from here or to here. */
 export interface MoveListener {
-  move(order: { readonly to: number; readonly sid: string }): void;
+  move(order: MoveOrder): void;
   stop(): void;
   moved(id: number, node: string): void;
   notMoved(id: number, reason: string): void;
@@ -32,7 +32,6 @@ export interface MoveListener {
 }
 
 const REPORT_INTERVAL_MS = 50;
-const LAG_RESOLUTION_MS = 20;
 /** The primary gives up on its slowest worker after 1 s; this is only for a primary that is itself stuck. */
 const COLLECT_TIMEOUT_MS = 3000;
 /** For the end itself, on top of the time that an orphan has. */
@@ -45,7 +44,7 @@ interface PendingCollect {
 
 export class WorkerLink {
   readonly start: StartFacts;
-  readonly #lag: IntervalHistogram = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+  readonly vitals = new VitalsReader();
   readonly #answers = new Map<string, AnswerHandler>();
   readonly #collects = new Map<number, PendingCollect>();
   #nextCollect = 1;
@@ -53,8 +52,6 @@ export class WorkerLink {
   #boundSids = new Set<string>();
   #unboundSids = new Set<string>();
   #reportTimer: NodeJS.Timeout | undefined;
-  #vitals: WorkerVitals = { loopLagMs: 0, rssBytes: 0, heapUsedBytes: 0, outboxBytes: 0 };
-  #readOutboxBytes: () => number = () => 0;
   #draining = false;
   #drainHandler: ((drain: { readonly durationMs: number }) => void) | undefined;
   #hurryHandler: (() => void) | undefined;
@@ -66,7 +63,6 @@ export class WorkerLink {
 
   private constructor(start: StartFacts) {
     this.start = start;
-    this.#lag.enable();
     process.on('message', this.#onMessage);
     process.on('disconnect', this.#onDisconnect);
   }
@@ -107,11 +103,6 @@ export class WorkerLink {
   /** From now on this worker gets connections. `addresses`: where it listens itself (the internal port). */
   ready(addresses: readonly string[] = [], immovable = ''): void {
     post({ type: 'ready', addresses, immovable });
-  }
-
-  /** Where the vitals find what waits for clients to read. */
-  measureOutbox(readBytes: () => number): void {
-    this.#readOutboxBytes = readBytes;
   }
 
   /** What to do about connections that move; see `handoff/`. */
@@ -239,7 +230,7 @@ export class WorkerLink {
   /** Sends what is unsaid and stops listening, so that the process can end by itself. May be called twice. */
   close(): void {
     this.#report();
-    this.#lag.disable();
+    this.vitals.close();
     process.off('message', this.#onMessage);
     process.off('disconnect', this.#onDisconnect);
     process.off('SIGINT', ignoreSignal);
@@ -258,7 +249,7 @@ export class WorkerLink {
       case 'start':
         return;
       case 'ping':
-        post({ type: 'pong', id: message.id, vitals: this.#readVitals() });
+        post({ type: 'pong', id: message.id, vitals: this.vitals.read() });
         return;
       case 'assign':
         this.#assignedHandler?.(bufferOf(message.head), handle);
@@ -276,7 +267,7 @@ export class WorkerLink {
         void this.#answerQuestion(message.id, message.kind, message.params);
         return;
       case 'move':
-        this.#moveListener?.move({ to: message.to, sid: message.sid });
+        this.#moveListener?.move(message);
         return;
       case 'move-stop':
         this.#moveListener?.stop();
@@ -326,20 +317,6 @@ export class WorkerLink {
     } catch (error) {
       process.emitWarning(`question '${kind}' failed: ${String(error)}`);
     }
-  }
-
-  #readVitals(): WorkerVitals {
-    const loopLagMs = Math.max(0, this.#lag.max / 1e6 - LAG_RESOLUTION_MS);
-    this.#lag.reset();
-    const outboxBytes = this.#readOutboxBytes();
-    try {
-      const { rss: rssBytes, heapUsed: heapUsedBytes } = process.memoryUsage();
-      this.#vitals = { loopLagMs, rssBytes, heapUsedBytes, outboxBytes };
-    } catch {
-      // It throws when there is no descriptor left to read them through.
-      this.#vitals = { ...this.#vitals, loopLagMs, outboxBytes };
-    }
-    return this.#vitals;
   }
 
   #scheduleReport(): void {

@@ -97,6 +97,12 @@ export class WebSocketTransport implements Transport {
     return this.#socket.writableLength;
   }
 
+  /** From and to the peer since it came to this process. */
+  get trafficBytes(): number {
+    const socket = this.#socket;
+    return socket instanceof Socket ? socket.bytesRead + socket.bytesWritten : 0;
+  }
+
   /** From here on frames of the peer reach the connection. */
   attach(connection: Connection, inbound: InboundCounters): void {
     this.#ws.connection = connection;

@@ -11,6 +11,7 @@ import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
 import type { ConnectionHandle } from '../util/native-handle.ts';
 import { ChannelPreparation } from './channel-preparation.ts';
+import { everyConnection, type LoadPart, type MoveChoice, PartChoice } from './part-choice.ts';
 import { encodeConnection } from './payload.ts';
 import type { PeerMessage } from './peer-messages.ts';
 import { Turnstile } from './turnstile.ts';
@@ -62,6 +63,8 @@ export interface MoveOrder {
   readonly to: number;
   /** Only the connection whose URL named this sid; empty for all. */
   readonly sid: string;
+  /** Only those that make up a part of the load; null for all. */
+  readonly part: LoadPart | null;
 }
 
 /** Node passes one handle at a time over a channel: more in flight only makes the pauses longer. */
@@ -88,6 +91,7 @@ interface Leaving {
 interface Run {
   readonly order: MoveOrder;
   readonly preparation: ChannelPreparation;
+  choice: MoveChoice;
   moved: number;
   failuresInARow: number;
   lastProgressMs: number;
@@ -122,7 +126,7 @@ export class MoveOut {
   async move(order: MoveOrder): Promise<void> {
     const { link, clock, log, settle } = this.#deps;
     if (this.#run !== undefined) {
-      link.reportMoves({ moved: 0, left: this.#left(order).length, ended: 'others are being moved' });
+      link.reportMoves({ moved: 0, left: this.#candidates(order).length, ended: 'others are being moved' });
       return;
     }
     const run: Run = {
@@ -131,6 +135,7 @@ export class MoveOut {
         tell: (message) => link.tellPeer(order.to, message),
         nextRequest: () => this.#nextRequest++,
       }),
+      choice: everyConnection,
       moved: 0,
       failuresInARow: 0,
       lastProgressMs: clock.monotonicMs(),
@@ -155,7 +160,7 @@ export class MoveOut {
       this.#run = undefined;
       link.reportMoves({
         moved: run.moved,
-        left: this.#left(order).length,
+        left: this.#left(run),
         ended: run.stopped ?? '',
       });
     }
@@ -213,22 +218,30 @@ export class MoveOut {
 
   async #moveAll(run: Run): Promise<void> {
     const { clock } = this.#deps;
+    const { part } = run.order;
+    const isStopped = (): boolean => run.stopped !== undefined;
+    if (part !== null) {
+      run.choice = await PartChoice.among(this.#candidates(run.order), part, clock, isStopped);
+      run.lastProgressMs = clock.monotonicMs();
+    }
     let emptyRounds = 0;
     // Handshakes that were under way when the order came may still bring some.
     while (run.stopped === undefined && emptyRounds < 2) {
-      const left = this.#left(run.order);
+      const left = run.choice.round(this.#candidates(run.order));
       // One that has just arrived here is still frozen.
       const queue = left.filter(({ isFrozen }) => !isFrozen);
       emptyRounds = left.length === 0 ? emptyRounds + 1 : 0;
       const movedBefore = run.moved;
       const lanes = Array.from({ length: Math.min(LANES, queue.length) }, async () => {
         for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
-          if (run.stopped !== undefined) return;
+          if (isStopped()) return;
+          if (!(await run.choice.admit(next, isStopped))) continue;
           await this.#try(run, next);
+          if (next.movedTo === undefined) run.choice.stayed(next);
         }
       });
       await Promise.all(lanes);
-      if (run.order.sid !== '' && run.moved > 0) return;
+      if ((run.order.sid !== '' && run.moved > 0) || run.choice.isDone) return;
       if (run.moved > movedBefore) run.lastProgressMs = clock.monotonicMs();
       else if (clock.monotonicMs() - run.lastProgressMs > this.#options.patienceMs) {
         run.stopped ??= `what is left cannot be moved now${run.obstacle === '' ? '' : `: ${run.obstacle}`}`;
@@ -237,7 +250,11 @@ export class MoveOut {
     }
   }
 
-  #left({ sid }: MoveOrder): readonly Connection[] {
+  #left(run: Run): number {
+    return run.choice.left(this.#candidates(run.order), run.moved);
+  }
+
+  #candidates({ sid }: MoveOrder): readonly Connection[] {
     return this.#deps
       .connections()
       .filter(
@@ -356,7 +373,7 @@ export class MoveOut {
 
   async #report(run: Run): Promise<void> {
     const { link, settle } = this.#deps;
-    link.reportMoves({ moved: run.moved, left: this.#left(run.order).length, ended: null });
+    link.reportMoves({ moved: run.moved, left: this.#left(run), ended: null });
     const upTo = run.lastId;
     await settle();
     if (this.#run === run) link.tellPeer(run.order.to, { kind: 'settled', upTo });

@@ -102,6 +102,7 @@ export class HotCounters implements HotFields {
   delivered = 0;
   slowConsumers = 0;
   shed = 0;
+  rebalanceMoves = 0;
   /** Bytes in all outboxes; the metric is read from here. */
   queuedBytes = 0;
   readonly opened = new LabelledCells();
@@ -116,6 +117,7 @@ export class HotCounters implements HotFields {
   readonly dropped = new LabelledCells();
   readonly recoveries = new LabelledCells();
   readonly moves = new LabelledCells();
+  readonly rebalances = new LabelledCells();
   readonly engineOperations = new LabelledCells();
   readonly workerRestarts = new LabelledCells();
   readonly deliveryLatency = new Distribution(METRICS.deliveryLatency.buckets);

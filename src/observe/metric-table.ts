@@ -145,6 +145,12 @@ export const METRICS = {
     'From the moment a worker lets a connection go to the news that another one has it.',
     [],
   ),
+  rebalances: counter(
+    'rebalances_total',
+    'Times that the workers of this host were evened out: by is command or automatic, result is done or failed.',
+    ['by', 'result'],
+  ),
+  rebalanceMoves: counter('rebalance_connections_total', 'Connections moved to even out workers.', []),
   slowConsumers: counter(
     'slow_consumers_total',
     'Connections that stopped reading for longer than allowed.',
@@ -236,6 +242,12 @@ export const METRICS = {
   workerHeap: gauge('worker_heap_used_bytes', 'JavaScript heap in use.', ['worker']),
   workerUptime: gauge('worker_uptime_seconds', 'Time since the process started.', ['worker'], 'max'),
   workerRestarts: counter('worker_restarts_total', 'Workers replaced by the primary.', ['reason']),
+  workerLoad: gauge(
+    'worker_load_ratio',
+    'Load of a worker by connections, traffic and event-loop time; 1 is the mean of all. See `holdfast rebalance`.',
+    ['worker'],
+    'max',
+  ),
   utilisation: gauge(
     'utilisation_ratio',
     'How full the host is, 0 to 1: of connections, cpu, event_loop, memory, outboxes, and host, the worst of them.',

@@ -3,7 +3,7 @@ import t from 'tap';
 import { isToPrimary, isToWorker, type ToPrimary, type ToWorker } from '../../../src/cluster/ipc.ts';
 
 const facts = { config: {}, slot: 1, slots: 2, incarnation: 1, engineSocketPath: '' };
-const vitals = { loopLagMs: 1.5, rssBytes: 1, heapUsedBytes: 1, outboxBytes: 1 };
+const vitals = { loopLagMs: 1.5, rssBytes: 1, heapUsedBytes: 1, outboxBytes: 1, trafficBytes: 1, loopBusyMs: 1.5 };
 
 const toWorker: { readonly [Type in ToWorker['type']]: ToWorker & { readonly type: Type } } = {
   start: { type: 'start', facts },
@@ -14,7 +14,7 @@ const toWorker: { readonly [Type in ToWorker['type']]: ToWorker & { readonly typ
   stop: { type: 'stop' },
   question: { type: 'question', id: 1, kind: 'metrics', params: null },
   collected: { type: 'collected', id: 1, answers: [] },
-  move: { type: 'move', to: 1, sid: '' },
+  move: { type: 'move', to: 1, sid: '', part: null },
   'move-stop': { type: 'move-stop' },
   'move-in': { type: 'move-in', from: 1, id: 1, payload: new Uint8Array(3) },
   moved: { type: 'moved', id: 1, node: 'n' },

@@ -1,0 +1,56 @@
+// Orders to a worker to give connections to another one, and what it reports of them until it is done or gone.
+import type { MoveOrder, MoveReport, ToPrimary } from './ipc.ts';
+import type { WorkerObserver } from './supervisor.ts';
+import type { WorkerProcess } from './worker-process.ts';
+
+const ENDED = 'the worker has ended';
+
+interface UnderWay {
+  readonly from: WorkerProcess;
+  readonly onReport: (report: MoveReport) => void;
+  readonly finish: (report: MoveReport) => void;
+  last: MoveReport;
+}
+
+export class OrderedMoves implements WorkerObserver {
+  #underWay: UnderWay | undefined;
+
+  /** Resolves to the last report. One order at a time. */
+  run(
+    from: WorkerProcess,
+    to: WorkerProcess,
+    onReport: (report: MoveReport) => void,
+    part: MoveOrder['part'] = null,
+  ): Promise<MoveReport> {
+    if (!from.connected) return Promise.resolve({ moved: 0, left: 0, ended: ENDED });
+    return new Promise((finish) => {
+      this.#underWay = { from, onReport, finish, last: { moved: 0, left: 0, ended: null } };
+      from.post({ type: 'move', to: to.pid, sid: '', part });
+    });
+  }
+
+  /** What is on its way arrives or comes back; nothing else is moved. */
+  stop(): void {
+    this.#underWay?.from.post({ type: 'move-stop' });
+  }
+
+  message(process: WorkerProcess, message: ToPrimary): void {
+    const underWay = this.#underWay;
+    if (message.type !== 'moves' || underWay?.from !== process) return;
+    underWay.last = message;
+    underWay.onReport(message);
+    if (message.ended !== null) this.#finish(message);
+  }
+
+  gone(process: WorkerProcess): void {
+    const underWay = this.#underWay;
+    if (underWay?.from !== process) return;
+    this.#finish({ ...underWay.last, left: 0, ended: ENDED });
+  }
+
+  #finish(report: MoveReport): void {
+    const underWay = this.#underWay;
+    this.#underWay = undefined;
+    underWay?.finish(report);
+  }
+}

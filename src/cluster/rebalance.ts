@@ -1,0 +1,243 @@
+// Evens out the load of the workers: plans, and has connections moved one pair of workers after the other, while their
+// clients go on. What goes wrong ends it where it is: nothing has to be put back.
+import type { Logger } from '../observe/logger.ts';
+import type { Clock } from '../util/clock.ts';
+import { HoldfastError } from '../util/errors.ts';
+import type { Heartbeat } from './heartbeat.ts';
+import type { OrderedMoves } from './ordered-moves.ts';
+import {
+  type PlannedMove,
+  planRebalance,
+  type RebalancePlan,
+  type RebalanceThresholds,
+  type WorkerLoad,
+} from './rebalance-plan.ts';
+import type { Supervisor } from './supervisor.ts';
+import type { WorkerLoads } from './worker-loads.ts';
+import type { WorkerProcess } from './worker-process.ts';
+
+export interface RebalanceDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly supervisor: Pick<Supervisor, 'slots' | 'immovable'>;
+  readonly heartbeat: Pick<Heartbeat, 'silence'>;
+  readonly loads: Pick<WorkerLoads, 'rates' | 'restart'>;
+  readonly moves: OrderedMoves;
+  readonly connections: (process: WorkerProcess) => number;
+}
+
+export interface RebalancePolicy extends RebalanceThresholds {
+  /** Connections moved in a second, at most. */
+  readonly perSecond: number;
+}
+
+export interface RebalanceProgress {
+  readonly state: 'measuring' | 'moving' | 'done' | 'failed';
+  /** As it was found; null before it is known. */
+  readonly plan: RebalancePlan | null;
+  /** Slots between which connections move now; 0 for none. */
+  readonly from: number;
+  readonly to: number;
+  readonly moved: number;
+  readonly left: number;
+  /** Moves a second, lately; 0 while nothing is known. */
+  readonly perSecond: number;
+  /** Until the last connection is moved; null while nothing is known. */
+  readonly leftMs: number | null;
+}
+
+export class RebalanceError extends HoldfastError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('HOLDFAST_REBALANCE', message, options);
+  }
+}
+
+const BEGIN: RebalanceProgress = {
+  state: 'measuring',
+  plan: null,
+  from: 0,
+  to: 0,
+  moved: 0,
+  left: 0,
+  perSecond: 0,
+  leftMs: null,
+};
+
+interface MeasuredWorker {
+  readonly slot: number;
+  readonly process: WorkerProcess;
+  /** Undefined while too little is known. */
+  readonly load: WorkerLoad | undefined;
+}
+
+const MEASURE_POLL_MS = 250;
+/** A worker that has said nothing for so long is not waited for. */
+const MEASURE_PATIENCE_MS = 30_000;
+
+export class Rebalance {
+  readonly #deps: RebalanceDeps;
+  #progress: RebalanceProgress | undefined;
+  #onProgress: (progress: RebalanceProgress) => void = ignore;
+  #aborted: string | undefined;
+
+  constructor(deps: RebalanceDeps) {
+    this.#deps = deps;
+  }
+
+  get isRunning(): boolean {
+    return this.#progress !== undefined;
+  }
+
+  /** What is to be done now; undefined while some worker is not measured. */
+  plan(thresholds: RebalanceThresholds): RebalancePlan | undefined {
+    const loads: WorkerLoad[] = [];
+    for (const { load } of this.#workers()) {
+      if (load === undefined) return undefined;
+      loads.push(load);
+    }
+    return planRebalance(loads, thresholds);
+  }
+
+  /** The same, as soon as it is known. Rejects with RebalanceError when it cannot be known or done. */
+  async planned(thresholds: RebalanceThresholds, check: () => void = ignore): Promise<RebalancePlan> {
+    const { clock } = this.#deps;
+    const giveUpMs = clock.monotonicMs() + MEASURE_PATIENCE_MS;
+    for (;;) {
+      check();
+      this.#checkWorkers();
+      const plan = this.plan(thresholds);
+      if (plan !== undefined) return plan;
+      if (clock.monotonicMs() >= giveUpMs) throw new RebalanceError('a worker does not say how loaded it is');
+      await pause(MEASURE_POLL_MS);
+    }
+  }
+
+  /** Resolves when the load is even, or was. Rejects with RebalanceError: what was moved by then stays moved. */
+  async run(
+    policy: RebalancePolicy,
+    onProgress: (progress: RebalanceProgress) => void = ignore,
+  ): Promise<RebalanceProgress> {
+    if (this.isRunning) throw new RebalanceError('a rebalancing is under way already');
+    const { clock, logger, loads } = this.#deps;
+    this.#aborted = undefined;
+    this.#onProgress = onProgress;
+    this.#tell(BEGIN);
+    const startMs = clock.monotonicMs();
+    try {
+      const plan = await this.planned(policy, () => this.#check());
+      this.#tell({ plan, left: countOf(plan.moves) });
+      if (plan.moves.length > 0) await this.#moveAll(plan.moves, policy.perSecond);
+      const done = this.#tell({ state: 'done', from: 0, to: 0, left: 0, leftMs: 0 });
+      if (plan.moves.length === 0) return done;
+      const imbalance = Math.round(plan.imbalance * 1000) / 1000;
+      const tookMs = Math.round(clock.monotonicMs() - startMs);
+      logger.info({ moved: done.moved, imbalance, tookMs }, 'rebalanced');
+      return done;
+    } catch (error) {
+      const { moved } = this.#tell({ state: 'failed', leftMs: null });
+      const reason = error instanceof Error ? error.message : String(error);
+      logger[this.#aborted === undefined ? 'warn' : 'info']({ reason, moved }, 'rebalancing stopped');
+      throw error;
+    } finally {
+      if ((this.#progress?.moved ?? 0) > 0) loads.restart();
+      this.#progress = undefined;
+      this.#onProgress = ignore;
+    }
+  }
+
+  /** What is moved stays moved. False when nothing is under way. */
+  abort(reason: string): boolean {
+    if (!this.isRunning) return false;
+    this.#aborted ??= reason;
+    this.#deps.moves.stop();
+    return true;
+  }
+
+  async #moveAll(moves: readonly PlannedMove[], perSecond: number): Promise<void> {
+    const processes = new Map(this.#workers().map(({ slot, process }) => [slot, process]));
+    const { clock, logger } = this.#deps;
+    const startMs = clock.monotonicMs();
+    let movedBefore = 0;
+    for (const [index, { from: fromSlot, to: toSlot, part }] of moves.entries()) {
+      this.#check();
+      this.#tell({ state: 'moving', from: fromSlot, to: toSlot });
+      const from = processes.get(fromSlot);
+      const to = processes.get(toSlot);
+      if (from === undefined || to === undefined) continue;
+      const leftAfter = countOf(moves.slice(index + 1));
+      const ended = this.#deps.moves.run(
+        from,
+        to,
+        ({ moved, left }) => this.#tellMoves(movedBefore + moved, left + leftAfter, startMs),
+        { ...part, perSecond },
+      );
+      const report = await ended;
+      movedBefore += report.moved;
+      this.#check();
+      for (const each of [from, to]) {
+        if (!each.connected) throw new RebalanceError(`worker ${each.slot} ended in the middle`);
+      }
+      if (report.ended !== '') {
+        logger.warn({ from: fromSlot, to: toSlot, reason: report.ended }, 'not all connections were moved');
+      }
+    }
+  }
+
+  /** Those that take new connections and answer. */
+  #workers(): readonly MeasuredWorker[] {
+    const { supervisor, heartbeat, connections, loads } = this.#deps;
+    return supervisor.slots().flatMap(({ slot, role, state, process }) => {
+      if (role !== 'main' || state.name !== 'ready' || process === undefined) return [];
+      if (heartbeat.silence(process) !== 'answering' || supervisor.immovable(process) !== '') return [];
+      const rates = loads.rates(process);
+      const load = rates === undefined ? undefined : { slot, connections: connections(process), ...rates };
+      return [{ slot, process, load }];
+    });
+  }
+
+  #checkWorkers(): void {
+    if (this.#workers().length >= 2) return;
+    const { supervisor } = this.#deps;
+    const obstacle = supervisor
+      .slots()
+      .map(({ process }) => (process === undefined ? '' : supervisor.immovable(process)))
+      .find((reason) => reason !== '');
+    throw new RebalanceError(
+      obstacle === undefined
+        ? 'fewer than two workers serve: there is nobody to move connections to'
+        : `connections cannot be moved: ${obstacle}`,
+    );
+  }
+
+  #check(): void {
+    if (this.#aborted !== undefined) throw new RebalanceError(`stopped: ${this.#aborted}`);
+  }
+
+  #tellMoves(moved: number, left: number, startMs: number): void {
+    const seconds = (this.#deps.clock.monotonicMs() - startMs) / 1000;
+    const perSecond = seconds > 0 ? moved / seconds : 0;
+    const leftMs = perSecond > 0 ? Math.round((left / perSecond) * 1000) : null;
+    this.#tell({ moved, left, perSecond: Math.round(perSecond), leftMs });
+  }
+
+  #tell(change: Partial<RebalanceProgress>): RebalanceProgress {
+    const progress = { ...(this.#progress ?? BEGIN), ...change };
+    this.#progress = progress;
+    this.#onProgress(progress);
+    return progress;
+  }
+}
+
+function countOf(moves: readonly PlannedMove[]): number {
+  return moves.reduce((sum, { connections }) => sum + connections, 0);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+function ignore(): void {
+  // Nobody watches.
+}
