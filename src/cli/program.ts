@@ -11,6 +11,7 @@ import { addDoctor } from './doctor.ts';
 import { addDrain } from './drain.ts';
 import { addHaproxy } from './haproxy.ts';
 import { addPub } from './pub.ts';
+import { addRebalance } from './rebalance.ts';
 import { addReload } from './reload.ts';
 import { addServe } from './serve.ts';
 import { addStatus } from './status.ts';
@@ -30,6 +31,7 @@ const COMMANDS = [
   addSub,
   addStatus,
   addReload,
+  addRebalance,
   addDrain,
   addDeploy,
   addHaproxy,

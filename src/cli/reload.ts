@@ -1,14 +1,12 @@
 // `holdfast reload`: the gateway of this host takes up its configuration and application anew, worker by worker, while its
 // clients stay connected.
 import type { Command } from 'commander';
-import type { ControlClient } from '../cluster/control-client.ts';
 import type { ReloadProgress } from '../cluster/reload.ts';
+import { abortChange, movesText, runChange } from './change.ts';
 import type { CliDeps } from './cli-deps.ts';
 import { addConfigFlags, type ConfigFlags } from './config-options.ts';
 import { withControl } from './control.ts';
-import { interruptible } from './interrupt.ts';
 import { ProgressDisplay } from './progress.ts';
-import { ageText } from './table.ts';
 
 interface ReloadFlags extends ConfigFlags {
   readonly json?: true;
@@ -32,11 +30,7 @@ export function addReload(program: Command, deps: CliDeps): void {
     .action(async (flags: ReloadFlags) => {
       await withControl(flags, deps, async (control) => {
         if (flags.abort === true) {
-          const answer = await control.request('reload-abort');
-          const aborted =
-            typeof answer === 'object' && answer !== null && 'aborted' in answer && answer.aborted;
-          if (flags.json === true) deps.stdout.write(`${JSON.stringify(answer)}\n`);
-          else deps.stdout.write(aborted === true ? 'the reload stops\n' : 'no reload is under way\n');
+          await abortChange(control, 'reload', 'reload', { json: flags.json === true, deps });
           return;
         }
         const display = new ProgressDisplay<ReloadProgress>(
@@ -48,22 +42,10 @@ export function addReload(program: Command, deps: CliDeps): void {
           },
           flags,
         );
-        await interruptible(async (signal) => {
-          signal.addEventListener('abort', () => void stopReload(control), { once: true });
-          try {
-            const done = await control.request('reload', null, (value) => display.show(value));
-            if (isProgress(done)) display.finish(doneText(done));
-          } finally {
-            display.clear();
-          }
-        });
+        const done = await runChange(control, { method: 'reload', display });
+        if (isProgress(done)) display.finish(doneText(done));
       });
     });
-}
-
-/** Whoever waits for the reload hears that it was stopped. */
-async function stopReload(control: ControlClient): Promise<void> {
-  await control.request('reload-abort').catch(() => undefined);
 }
 
 const STATE_TEXTS: Readonly<Record<ReloadProgress['state'], string>> = {
@@ -77,10 +59,8 @@ const STATE_TEXTS: Readonly<Record<ReloadProgress['state'], string>> = {
 };
 
 function progressText(progress: ReloadProgress): string {
-  const { state, worker, replaced, workers, moved, left, perSecond, leftMs } = progress;
-  const rate = perSecond > 0 ? `, ${perSecond}/s` : '';
-  const time = leftMs !== null && leftMs > 0 ? `, ${ageText(leftMs)} left` : '';
-  return `worker ${worker}: ${STATE_TEXTS[state]} (${replaced} of ${workers} done); ${moved} connections moved, ${left} to go${rate}${time}`;
+  const { state, worker, replaced, workers } = progress;
+  return `worker ${worker}: ${STATE_TEXTS[state]} (${replaced} of ${workers} done); ${movesText(progress)}`;
 }
 
 function doneText({ replaced, moved, closed }: ReloadProgress): string {

@@ -182,8 +182,7 @@ const toWorkerChecks: { readonly [Type in ToWorker['type']]: (message: Fields) =
   stop: () => true,
   question: (m) => isCount(m['id']) && typeof m['kind'] === 'string',
   collected: (m) => isCount(m['id']) && Array.isArray(m['answers']),
-  move: (m) =>
-    isCount(m['to']) && typeof m['sid'] === 'string' && (m['part'] === null || isPart(m['part'])),
+  move: (m) => isCount(m['to']) && typeof m['sid'] === 'string' && (m['part'] === null || isPart(m['part'])),
   'move-stop': () => true,
   'move-in': (m) => isCount(m['from']) && isCount(m['id']) && m['payload'] instanceof Uint8Array,
   moved: (m) => isCount(m['id']) && typeof m['node'] === 'string',

@@ -42,12 +42,13 @@ const SLICE = 4096;
 /** One that weighs more than this much of what is left would only make another worker the loaded one. */
 const MAX_OVERSHOOT = 1.5;
 
-/** What each costs of all there is, from what it sent and got meanwhile. Sums up to 1. */
+/** Added to what each connection was seen to send and get: a moment says little about those that do little. */
+const QUIET_BYTES = 200;
+
+/** What each costs of all there is, from the bytes that it sent and got meanwhile. Sums up to 1. */
 export function costsOf(bytes: readonly number[], byCount: number): readonly number[] {
-  const total = bytes.reduce((sum, each) => sum + each, 0);
-  // Without any traffic each is like the other.
-  const ofCount = total > 0 ? byCount : 1;
-  return bytes.map((each) => ofCount / bytes.length + (total > 0 ? (1 - ofCount) * (each / total) : 0));
+  const total = bytes.reduce((sum, each) => sum + each + QUIET_BYTES, 0);
+  return bytes.map((each) => byCount / bytes.length + (1 - byCount) * ((each + QUIET_BYTES) / total));
 }
 
 /** A load that is given out bit by bit. */

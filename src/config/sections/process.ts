@@ -56,20 +56,23 @@ export const agentCheck = section("HAProxy's agent check: the primary says how m
   ramp: duration('Time over which the weight rises to its full height after the start.', '30s'),
 });
 
-const rebalance = section('Moving connections between the workers of this host, so that all carry the same.', {
-  enabled: flag(
-    'Do it without being asked, whenever a worker is too far above the others. `holdfast rebalance` does it once, in any case.',
-  ),
-  interval: duration('Time between two looks, and at least so long nothing is moved again.', '30s', 1_000),
-  window: duration(
-    'Traffic and event-loop time count as their mean over this time: a shorter spike moves nothing.',
-    '30s',
-    5_000,
-  ),
-  threshold: integer('Percent above the mean from which on a worker is relieved.', 10, 1, 1_000),
-  min_connections: integer('A difference in numbers smaller than this is left alone.', 10, 1),
-  per_second: integer('Connections moved in a second, at most.', 200, 1, 10_000),
-});
+const rebalance = section(
+  'Moving connections between the workers of this host, so that all carry the same.',
+  {
+    enabled: flag(
+      'Do it without being asked, whenever a worker is too far above the others. `holdfast rebalance` does it once, in any case.',
+    ),
+    interval: duration('Time between two looks, and at least so long nothing is moved again.', '30s', 1_000),
+    window: duration(
+      'Traffic and event-loop time count as their mean over this time: a shorter spike moves nothing.',
+      '30s',
+      5_000,
+    ),
+    threshold: integer('Percent above the mean from which on a worker is relieved.', 10, 1, 1_000),
+    min_connections: integer('A difference in numbers smaller than this is left alone.', 10, 1),
+    per_second: integer('Connections moved in a second, at most.', 200, 1, 10_000),
+  },
+);
 
 export const handoff = section('How connections live on when workers are replaced (`holdfast reload`).', {
   enabled: flag(

@@ -3,7 +3,14 @@ import t from 'tap';
 import { isToPrimary, isToWorker, type ToPrimary, type ToWorker } from '../../../src/cluster/ipc.ts';
 
 const facts = { config: {}, slot: 1, slots: 2, incarnation: 1, engineSocketPath: '' };
-const vitals = { loopLagMs: 1.5, rssBytes: 1, heapUsedBytes: 1, outboxBytes: 1, trafficBytes: 1, loopBusyMs: 1.5 };
+const vitals = {
+  loopLagMs: 1.5,
+  rssBytes: 1,
+  heapUsedBytes: 1,
+  outboxBytes: 1,
+  trafficBytes: 1,
+  loopBusyMs: 1.5,
+};
 
 const toWorker: { readonly [Type in ToWorker['type']]: ToWorker & { readonly type: Type } } = {
   start: { type: 'start', facts },

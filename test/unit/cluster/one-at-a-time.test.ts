@@ -1,0 +1,49 @@
+import t from 'tap';
+import { OneAtATime } from '../../../src/cluster/one-at-a-time.ts';
+import { deferred } from '../../helpers/deferred.ts';
+
+t.test('a second change is refused with the name of the first', async (t) => {
+  const changes = new OneAtATime();
+  const first = deferred<number>();
+  const running = changes.run('a reload', () => first.promise);
+  t.equal(changes.current, 'a reload');
+  await t.rejects(
+    changes.run('a rebalancing', () => Promise.resolve(2)),
+    { code: 'HOLDFAST_BUSY', message: 'a reload is under way already' },
+  );
+  first.resolve(1);
+  t.equal(await running, 1);
+  t.equal(changes.current, undefined);
+  t.equal(await changes.run('a rebalancing', () => Promise.resolve(2)), 2);
+});
+
+t.test('one that fails leaves the way free', async (t) => {
+  const changes = new OneAtATime();
+  await t.rejects(
+    changes.run('a reload', () => Promise.reject(new Error('no'))),
+    { message: 'no' },
+  );
+  t.equal(await changes.run('a reload', () => Promise.resolve(1)), 1);
+});
+
+t.test('one that yields is asked to end, and waited for', async (t) => {
+  const changes = new OneAtATime();
+  const first = deferred<void>();
+  const asked: string[] = [];
+  const order: string[] = [];
+  const yielding = changes
+    .run(
+      'a rebalancing',
+      () => first.promise,
+      (other) => asked.push(other),
+    )
+    .finally(() => order.push('first ended'));
+  const second = changes.run('a reload', async () => void order.push('second began'));
+  const third = changes.run('an upgrade', async () => void order.push('third began'));
+  t.same(asked, ['a reload', 'an upgrade']);
+  first.resolve();
+  await yielding;
+  const [, outcome] = await Promise.allSettled([second, third]);
+  t.equal(outcome.status, 'rejected', 'only one of those that waited begins; the other is refused');
+  t.same(order.toSorted(), ['first ended', 'second began']);
+});
