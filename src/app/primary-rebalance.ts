@@ -12,7 +12,7 @@ import {
 import type { RebalancePlan, WeighedWorker } from '../cluster/rebalance-plan.ts';
 import { initialWatch, lookAt } from '../cluster/rebalance-watch.ts';
 import type { Supervisor } from '../cluster/supervisor.ts';
-import { WorkerLoads } from '../cluster/worker-loads.ts';
+import { AverageLoads } from '../cluster/average-loads.ts';
 import type { Config } from '../config/schema.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
@@ -43,7 +43,7 @@ export class PrimaryRebalance {
   constructor(deps: PrimaryRebalanceDeps) {
     this.#deps = deps;
     const { logger, supervisor, assigner, heartbeat, moves } = deps;
-    const loads = new WorkerLoads(systemClock, () => deps.config().handoff.rebalance.window);
+    const loads = new AverageLoads(systemClock, () => deps.config().handoff.rebalance.window);
     this.#rebalance = new Rebalance({
       clock: systemClock,
       logger,

@@ -5,7 +5,7 @@
 // workers are on average, so that nothing jumps. A plan begins where a worker is `imbalance` above the mean and then goes on
 // to the mean itself: what it leaves is far below what would begin the next one.
 
-export interface WorkerLoad {
+export interface AverageLoad {
   readonly slot: number;
   readonly connections: number;
   /** From and to its clients, over the last while. */
@@ -14,7 +14,7 @@ export interface WorkerLoad {
   readonly loopShare: number;
 }
 
-export interface WeighedWorker extends WorkerLoad {
+export interface WeighedWorker extends AverageLoad {
   /** 1 is the mean of all workers. */
   readonly load: number;
   /** What of it comes from the number of connections, 0 to 1; the rest comes from what they do. */
@@ -65,7 +65,7 @@ const WEIGHTS = {
 } as const;
 
 export function planRebalance(
-  loads: readonly WorkerLoad[],
+  loads: readonly AverageLoad[],
   { imbalance: threshold, minConnections }: RebalanceThresholds,
 ): RebalancePlan {
   const { workers, weightOfNumber } = weigh(loads);
@@ -100,11 +100,11 @@ export function planRebalance(
   return { workers, imbalance, moves };
 }
 
-function weigh(loads: readonly WorkerLoad[]): {
+function weigh(loads: readonly AverageLoad[]): {
   readonly workers: readonly WeighedWorker[];
   readonly weightOfNumber: number;
 } {
-  const mean = (read: (load: WorkerLoad) => number): number =>
+  const mean = (read: (load: AverageLoad) => number): number =>
     loads.reduce((sum, load) => sum + read(load), 0) / Math.max(1, loads.length);
   const means = {
     connections: mean(({ connections }) => connections),

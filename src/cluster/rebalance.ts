@@ -10,10 +10,10 @@ import {
   planRebalance,
   type RebalancePlan,
   type RebalanceThresholds,
-  type WorkerLoad,
+  type AverageLoad,
 } from './rebalance-plan.ts';
 import type { Supervisor } from './supervisor.ts';
-import type { WorkerLoads } from './worker-loads.ts';
+import type { AverageLoads } from './average-loads.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 export interface RebalanceDeps {
@@ -21,7 +21,7 @@ export interface RebalanceDeps {
   readonly logger: Logger;
   readonly supervisor: Pick<Supervisor, 'slots' | 'immovable'>;
   readonly heartbeat: Pick<Heartbeat, 'silence'>;
-  readonly loads: Pick<WorkerLoads, 'rates' | 'restart'>;
+  readonly loads: Pick<AverageLoads, 'rates' | 'restart'>;
   readonly moves: OrderedMoves;
   readonly connections: (process: WorkerProcess) => number;
 }
@@ -67,7 +67,7 @@ interface MeasuredWorker {
   readonly slot: number;
   readonly process: WorkerProcess;
   /** Undefined while too little is known. */
-  readonly load: WorkerLoad | undefined;
+  readonly load: AverageLoad | undefined;
 }
 
 const MEASURE_POLL_MS = 250;
@@ -90,7 +90,7 @@ export class Rebalance {
 
   /** What is to be done now; undefined while some worker is not measured. */
   plan(thresholds: RebalanceThresholds): RebalancePlan | undefined {
-    const loads: WorkerLoad[] = [];
+    const loads: AverageLoad[] = [];
     for (const { load } of this.#workers()) {
       if (load === undefined) return undefined;
       loads.push(load);

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { planRebalance, type WorkerLoad } from '../../../src/cluster/rebalance-plan.ts';
+import { planRebalance, type AverageLoad } from '../../../src/cluster/rebalance-plan.ts';
 import { costsOf, LoadBudget } from '../../../src/handoff/part-choice.ts';
 import { seeded } from '../../helpers/random.ts';
 
@@ -8,7 +8,7 @@ const THRESHOLDS = { imbalance: 0.1, minConnections: 10 };
 /** Of small hosts as well. */
 const FINE = { imbalance: 0.1, minConnections: 1 };
 
-function worker(slot: number, over: Partial<WorkerLoad>): WorkerLoad {
+function worker(slot: number, over: Partial<AverageLoad>): AverageLoad {
   return { slot, connections: 0, bytesPerSecond: 0, loopShare: 0, ...over };
 }
 
@@ -41,7 +41,7 @@ t.test('several take from several, and each part is one of what is left by then'
   );
 });
 
-function movesOf(...loads: WorkerLoad[]): number {
+function movesOf(...loads: AverageLoad[]): number {
   return planRebalance(loads, THRESHOLDS).moves.length;
 }
 
@@ -110,7 +110,7 @@ class SimulatedHost {
     this.#random = random;
   }
 
-  measured(noise: number): WorkerLoad[] {
+  measured(noise: number): AverageLoad[] {
     const about = (value: number): number => value * (1 + noise * (2 * this.#random() - 1));
     return this.workers.map((clients, at) => ({
       slot: at + 1,

@@ -5,7 +5,7 @@ import { LoadWindow, type WorkerRates } from './load-window.ts';
 import type { WorkerObserver } from './supervisor.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
-export class WorkerLoads implements WorkerObserver {
+export class AverageLoads implements WorkerObserver {
   readonly #clock: Clock;
   readonly #windowMs: () => number;
   readonly #windows = new Map<WorkerProcess, LoadWindow>();
