@@ -5,25 +5,29 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: systemd/install.sh [--dry-run] [--uninstall] [--root DIRECTORY]
+usage: systemd/install.sh [--dry-run] [--uninstall] [--colour blue|green] [--root DIRECTORY]
   --dry-run    say what would be done, and do nothing
   --uninstall  stop and remove all of it but /etc/holdfast, the state and the user
+  --colour     the program for this colour alone: the other one keeps its own version, to go back to
   --root       work below DIRECTORY, for images: no user, no systemctl, no npm
 TEXT
 }
 
 source_dir=$(cd "$(dirname "$0")/.." && pwd)
-dry_run='' uninstall='' root=''
+dry_run='' uninstall='' root='' colour=''
 while [ $# -gt 0 ]; do
   case $1 in
   --dry-run) dry_run=1 ;;
   --uninstall) uninstall=1 ;;
+  --colour) colour=${2:?--colour needs blue or green} && shift ;;
   --root) root=${2:?--root needs a directory} && shift ;;
   --help) usage && exit 0 ;;
   *) usage >&2 && exit 2 ;;
   esac
   shift
 done
+case $colour in '' | blue | green) ;; *) usage >&2 && exit 2 ;; esac
+prefix=/opt/holdfast${colour:+-$colour}
 [ -n "$root" ] || [ -n "$dry_run" ] || [ "$(id -u)" = 0 ] || { echo 'install.sh: run it as root' >&2 && exit 1; }
 
 do_it() {
@@ -53,7 +57,7 @@ if [ -n "$uninstall" ]; then
   live systemctl disable --now holdfast.service holdfast@{blue,green}.{service,socket} || true
   for unit in "${units[@]}"; do do_it rm -f "$root/etc/systemd/system/$unit"; done
   for extra in "${extras[@]}"; do do_it rm -f "$root${extra#*:}"; done
-  do_it rm -rf "$root/opt/holdfast"
+  do_it rm -rf "$root"/opt/holdfast{,-blue,-green}
   live systemctl daemon-reload
   echo 'kept: /etc/holdfast, /var/lib/holdfast*, the user holdfast'
   exit 0
@@ -63,17 +67,22 @@ fi
 [ -n "$root" ] || getent passwd holdfast >/dev/null ||
   do_it useradd --system --user-group --home-dir /nonexistent --shell /usr/sbin/nologin holdfast
 
-for name in package.json package-lock.json; do put 0644 "$source_dir/$name" "/opt/holdfast/$name"; done
-if ! diff -rq "$source_dir/dist" "$root/opt/holdfast/dist" >/dev/null 2>&1; then
-  do_it mkdir -p "$root/opt/holdfast"
+# A colour of its own is a directory; until then it is the program that both share.
+[ ! -L "$root$prefix" ] || do_it rm "$root$prefix"
+for name in package.json package-lock.json; do put 0644 "$source_dir/$name" "$prefix/$name"; done
+if ! diff -rq "$source_dir/dist" "$root$prefix/dist" >/dev/null 2>&1; then
+  do_it mkdir -p "$root$prefix"
   # Beside the old one first: workers that start meanwhile find either all of the one or all of the other.
-  do_it rm -rf "$root/opt/holdfast/dist.new" "$root/opt/holdfast/dist.old"
-  do_it cp -r "$source_dir/dist" "$root/opt/holdfast/dist.new"
-  [ ! -d "$root/opt/holdfast/dist" ] || do_it mv "$root/opt/holdfast/dist" "$root/opt/holdfast/dist.old"
-  do_it mv "$root/opt/holdfast/dist.new" "$root/opt/holdfast/dist"
-  do_it rm -rf "$root/opt/holdfast/dist.old"
-  live npm ci --prefix /opt/holdfast --omit=dev --ignore-scripts --no-progress
+  do_it rm -rf "$root$prefix/dist.new" "$root$prefix/dist.old"
+  do_it cp -r "$source_dir/dist" "$root$prefix/dist.new"
+  [ ! -d "$root$prefix/dist" ] || do_it mv "$root$prefix/dist" "$root$prefix/dist.old"
+  do_it mv "$root$prefix/dist.new" "$root$prefix/dist"
+  do_it rm -rf "$root$prefix/dist.old"
+  live npm ci --prefix "$prefix" --omit=dev --ignore-scripts --no-progress
 fi
+for each in blue green; do
+  [ -e "$root/opt/holdfast-$each" ] || [ -L "$root/opt/holdfast-$each" ] || do_it ln -s holdfast "$root/opt/holdfast-$each"
+done
 put 0644 "$source_dir/docs/operations.md" /opt/holdfast/docs/operations.md
 
 for unit in "${units[@]}"; do put 0644 "$source_dir/systemd/$unit" "/etc/systemd/system/$unit"; done
@@ -88,5 +97,5 @@ live sysctl --quiet --system
 cat <<'TEXT'
 next: write /etc/holdfast/holdfast.yaml (holdfast defaults), then
   systemctl enable --now holdfast            on TCP
-  systemctl enable --now holdfast@blue       behind an HAProxy on this host, with /etc/holdfast/blue.yaml
+  holdfast deploy                            behind an HAProxy on this host, with /etc/holdfast/{blue,green}.yaml
 TEXT

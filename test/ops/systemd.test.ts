@@ -1,6 +1,6 @@
 // The units: valid, as closed as promised, in step with the configuration; installed and removed again; sockets from systemd.
 import { existsSync } from 'node:fs';
-import { copyFile, cp, readFile, writeFile } from 'node:fs/promises';
+import { copyFile, cp, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { parseDuration } from '../../src/config/duration.ts';
@@ -93,8 +93,26 @@ t.test('installs, installs again without a change, and uninstalls', async (t) =>
   t.equal(await readFile(config, 'utf8'), 'workers: 2\n');
   await writeFile(unit, 'changed');
   t.equal((await install()).match(/^\+/gm)?.length, 1, 'one thing to do');
+
+  // Both colours share the program until one is given a version of its own.
+  const main = (colour: string): string => join(root, `opt/holdfast-${colour}/dist/main.js`);
+  const linked = await readlink(join(root, 'opt/holdfast-green'));
+  t.equal(linked, 'holdfast');
+  const built = await readFile(main('green'), 'utf8');
+  await writeFile(join(source, 'dist/main.js'), 'newer');
+  await install('--colour', 'green');
+  t.equal(await readFile(main('green'), 'utf8'), 'newer');
+  t.equal(await readFile(main('blue'), 'utf8'), built, 'blue is as it was');
+  t.notMatch(await install('--colour', 'green'), /^\+/m, 'nothing to do');
+  await t.rejects(install('--colour', 'red'), /usage/);
+
   await install('--uninstall');
-  for (const path of [unit, join(root, 'opt/holdfast'), join(root, 'etc/sysctl.d/90-holdfast.conf')]) {
+  for (const path of [
+    unit,
+    join(root, 'opt/holdfast'),
+    join(root, 'opt/holdfast-green'),
+    join(root, 'etc/sysctl.d/90-holdfast.conf'),
+  ]) {
     t.notOk(existsSync(path), path);
   }
   t.ok(existsSync(config), 'the configuration stays');
