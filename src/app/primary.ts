@@ -6,7 +6,7 @@ import { AgentCheck } from '../cluster/agent-check.ts';
 import { agentAnswer } from '../cluster/agent-score.ts';
 import { ControlServer } from '../cluster/control-server.ts';
 import { connectionsAllowed, readDescriptorLimit } from '../cluster/descriptors.ts';
-import { Drain } from '../cluster/drain.ts';
+import type { Drain } from '../cluster/drain.ts';
 import { defaultHeartbeatPolicy, Heartbeat, isDebugged, type Silence } from '../cluster/heartbeat.ts';
 import { hostCapacity, type HostReport } from '../cluster/host-capacity.ts';
 import { hostStatus, type HostStatus } from '../cluster/host-status.ts';
@@ -28,6 +28,7 @@ import { ConfigError, HoldfastError } from '../util/errors.ts';
 import { hostRoom } from './host-room.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
 import { PrimaryAdmission } from './primary-admission.ts';
+import { PrimaryDrain } from './primary-drain.ts';
 import { PrimaryMetrics } from './primary-metrics.ts';
 import { PrimaryRebalance } from './primary-rebalance.ts';
 import { PrimaryReload } from './primary-reload.ts';
@@ -72,7 +73,7 @@ class Primary {
   readonly #admission: PrimaryAdmission;
   readonly #listener: PublicListener;
   readonly #heartbeat: Heartbeat;
-  readonly #drain: Drain;
+  readonly #leaving: PrimaryDrain;
   readonly #start = new StartWatch();
   readonly #control: ControlServer;
   readonly #notifier: ServiceNotifier;
@@ -132,27 +133,35 @@ class Primary {
       { logger, isDebugged, onSilence: (worker, silence) => this.#onSilence(worker, silence) },
       defaultHeartbeatPolicy,
     );
-    this.#drain = new Drain(
-      { clock, logger, supervisor: this.#supervisor, onDraining: () => this.#onDraining() },
-      { timeoutMs: config.shutdown.timeout, hurryMs: HURRY_MS },
-    );
     const survey = new HostSurvey();
     survey.answer('metrics', () => this.#metrics.answer());
     survey.overhear('metrics', (answer) => this.#metrics.record(answer));
-    this.#supervisor.observe(
-      assigner,
-      this.#admission,
-      survey,
-      this.#heartbeat,
-      this.#drain,
-      this.#metrics,
-      this.#start,
+    this.#supervisor.observe(assigner, this.#admission, survey, this.#heartbeat, this.#metrics, this.#start);
+    const changes = new OneAtATime();
+    this.#leaving = new PrimaryDrain(
+      {
+        logger,
+        supervisor: this.#supervisor,
+        admission: this.#admission,
+        survey,
+        notifier: () => this.#notifier,
+        changes,
+        isServing: () => this.#listening.length > 0,
+        onEnding: () => {
+          this.#reload.abort('this host is leaving');
+          this.#rebalance.abort('this host is leaving');
+        },
+        onServingAgain: () => {
+          this.#servingSinceMs = systemClock.monotonicMs();
+        },
+      },
+      config,
     );
     this.#control = new ControlServer({
       logger,
       methods: {
-        status: () => this.#report(),
-        drain: (_params, progress) => this.#drainByCommand(progress),
+        status: () => this.#leaving.known().then(() => this.#report()),
+        ...this.#leaving.methods,
         reload: (_params, progress) => this.#reload.run('command', progress),
         'reload-abort': () => ({ aborted: this.#reload.abort('by command') }),
         rebalance: (params, progress) => this.#rebalance.command(params, progress),
@@ -165,7 +174,6 @@ class Primary {
       sendToParent: process.send?.bind(process),
       program: 'systemd-notify',
     });
-    const changes = new OneAtATime();
     this.#reload = new PrimaryReload(
       {
         logger,
@@ -230,6 +238,7 @@ class Primary {
     await this.#supervisor.whenStopped();
     this.#heartbeat.close();
     this.#rebalance.close();
+    this.#drain.close();
     this.#reload.close();
     this.#metrics.close();
     await Promise.all([
@@ -275,11 +284,8 @@ class Primary {
     }
   }
 
-  #onDraining(): void {
-    this.#reload.abort('this host is leaving');
-    this.#rebalance.abort('this host is leaving');
-    this.#admission.drain();
-    this.#notifier.stopping('draining');
+  get #drain(): Drain {
+    return this.#leaving.drain;
   }
 
   #onSilence(worker: WorkerProcess, silence: Silence): void {
@@ -288,7 +294,7 @@ class Primary {
   }
 
   readonly #onSignal = (signal: NodeJS.Signals): void => {
-    this.#drain.ask(signal);
+    this.#drain.signal(signal);
   };
 
   readonly #onHangUp = (): void => {
@@ -337,14 +343,6 @@ class Primary {
       room: hostRoom(status, this.#reload.config, this.#load),
     };
     return agentAnswer(facts, { readyMs, rampMs });
-  }
-
-  async #drainByCommand(progress: (value: unknown) => void): Promise<unknown> {
-    const unwatch = this.#drain.watch(progress);
-    this.#drain.ask('command');
-    await this.#drain.whenEnded();
-    unwatch();
-    return this.#drain.progress;
   }
 }
 

@@ -45,6 +45,7 @@ import { createEngineClient } from './engine.ts';
 import { channelSettings } from './channel-options.ts';
 import { commandLimits, userLimits } from './limits.ts';
 import { openTokenVerifier } from './token-verifier.ts';
+import { answerRates } from './worker-rate.ts';
 import { exposeFigures } from './worker-metrics.ts';
 import {
   admissionLimits,
@@ -274,7 +275,7 @@ export async function runWorker(): Promise<void> {
   if (config.health.enabled) {
     const draining: HealthCheck = {
       name: 'draining',
-      check: () => ({ ok: !link.draining, detail: link.draining ? 'this host is leaving' : 'no' }),
+      check: () => ({ ok: !link.draining, detail: link.draining ? link.drainingDetail : 'no' }),
     };
     const room: HealthCheck = {
       name: 'room',
@@ -295,6 +296,7 @@ export async function runWorker(): Promise<void> {
       }),
     );
   }
+  answerRates({ link, bus: nodes, clock });
   link.vitals.of(() => ({
     outboxBytes: counters.queuedBytes,
     trafficBytes: counters.bytesIn + counters.bytesOut,
@@ -353,7 +355,7 @@ export async function runWorker(): Promise<void> {
   const drain = new ConnectionDrain({
     connections: open,
     nowMs: () => clock.monotonicMs(),
-    onProgress: (remaining) => link.reportDraining(remaining),
+    onProgress: (remaining, ordered) => link.reportDraining(remaining, ordered),
     onDone: () => void end(),
   });
   const leave = (durationMs: number): void => {
@@ -361,6 +363,7 @@ export async function runWorker(): Promise<void> {
     drain.start(durationMs);
   };
   link.onDrain(({ durationMs }) => leave(durationMs));
+  link.onCloseSome((count) => drain.closeSome(count));
   link.onHurry(() => leave(0));
   link.onStop(() => leave(0));
   const { orphan_timeout: orphanMs } = config.handoff;

@@ -17,6 +17,8 @@ export interface CliDeps {
   readonly program: string;
   /** All of standard input. */
   readText(): Promise<string>;
+  /** Asks the person at the terminal; empty when they do not want to answer. Undefined when there is nobody. */
+  readonly ask: ((question: string) => Promise<string>) | undefined;
   /** Becomes the primary; resolves when the gateway has ended. `reread` gives the configuration as it is written now. */
   serve(config: Config, reread: () => Promise<Config>): Promise<void>;
 }

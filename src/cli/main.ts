@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../util/clock.ts';
 import { readVersion } from '../util/version.ts';
+import { askAtTerminal } from './ask.ts';
 import { runCli } from './program.ts';
 
 /** The program that the primary forks its workers from: the same one, compiled. */
@@ -27,6 +28,7 @@ export async function runCommand(): Promise<void> {
       for await (const chunk of process.stdin.setEncoding('utf8')) text += String(chunk);
       return text;
     },
+    ask: process.stdin.isTTY && process.stderr.isTTY ? askAtTerminal : undefined,
     serve: async (config, reread) => {
       // Loaded on demand: no other command needs it.
       const [{ runPrimary }, { createLogger }, { logLevel }] = await Promise.all([

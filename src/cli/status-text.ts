@@ -1,7 +1,9 @@
 // How `holdfast status` lays a host out for people.
+import type { DrainProgress } from '../cluster/drain.ts';
 import type { HostCapacity, HostReport } from '../cluster/host-capacity.ts';
 import type { WorkerStatus } from '../cluster/host-status.ts';
 import { type CliDeps, paint } from './cli-deps.ts';
+import { drainText, isDrainProgress, windowText } from './drain-text.ts';
 import { ageText, bytesText, type Column, tableLines } from './table.ts';
 
 const STATE_STYLES = { serving: 'green', starting: 'yellow', draining: 'yellow', degraded: 'red' } as const;
@@ -33,6 +35,7 @@ export function statusText(status: HostReport, deps: CliDeps): string {
     ...(internal.length > 0 ? [`internal     ${internal.join(', ')}`] : []),
     `connections  ${status.connections}${limit}`,
     `capacity     ${capacityText(status.capacity)}`,
+    ...(isDrainProgress(status.drain) ? [`drain        ${drainLine(status.drain)}`] : []),
     ...(status.held > 0 ? [`waiting      ${status.held} for a worker`] : []),
     ...(status.queued > 0 ? [`queued       ${status.queued} for their turn`] : []),
     ...(refused.length > 0
@@ -42,6 +45,10 @@ export function statusText(status: HostReport, deps: CliDeps): string {
     ...tableLines(COLUMNS, status.workers.map(workerRow)),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function drainLine(drain: DrainProgress): string {
+  return drain.state === 'serving' ? `takes ${windowText(drain)}` : drainText(drain);
 }
 
 function capacityText({ utilisation, acceptHeadroom, acceptRate }: HostCapacity): string {

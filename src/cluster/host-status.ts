@@ -1,6 +1,6 @@
 // What `holdfast status` shows: the host as its primary sees it. Durations in ms, sizes in bytes.
 import type { ConnectionAssigner } from './connection-assigner.ts';
-import type { Drain } from './drain.ts';
+import type { Drain, DrainProgress } from './drain.ts';
 import type { Heartbeat, Silence } from './heartbeat.ts';
 import type { SlotState } from './slot-state.ts';
 import type { SlotView, Supervisor } from './supervisor.ts';
@@ -38,6 +38,8 @@ export interface HostStatus {
   readonly uptimeMs: number;
   readonly state: 'starting' | 'serving' | 'degraded' | 'draining';
   readonly draining: boolean;
+  /** Under way, or what one would be. */
+  readonly drain: DrainProgress;
   readonly listening: readonly string[];
   readonly connections: number;
   readonly connectionsAllowed: number | null;
@@ -73,6 +75,7 @@ export function hostStatus(parts: HostParts, facts: HostFacts, nowMs: number): H
     uptimeMs: Math.round(process.uptime() * 1000),
     state: stateOf(workers, parts.drain.draining, facts.listening),
     draining: parts.drain.draining,
+    drain: parts.drain.progress,
     listening: facts.listening,
     connections: workers.reduce((sum, { connections }) => sum + connections, 0),
     connectionsAllowed: facts.connectionsAllowed,

@@ -84,6 +84,10 @@ export type ToWorker =
   | { readonly type: 'assign'; readonly head: Uint8Array }
   | { readonly type: 'drain'; readonly durationMs: number }
   | { readonly type: 'hurry' }
+  /** The host leaves, and how far it is, for people; empty when it stays after all. Nobody new is taken meanwhile. */
+  | { readonly type: 'leaving'; readonly detail: string }
+  /** Close so many connections and say how many are left. */
+  | { readonly type: 'close-some'; readonly count: number }
   | { readonly type: 'stop' }
   | { readonly type: 'question'; readonly id: number; readonly kind: string; readonly params: unknown }
   | { readonly type: 'collected'; readonly id: number; readonly answers: readonly CollectedAnswer[] }
@@ -114,7 +118,8 @@ export type ToPrimary =
       readonly unboundSids: readonly string[];
     }
   | ({ readonly type: 'load' } & WorkerLoad)
-  | { readonly type: 'draining'; readonly remaining: number }
+  /** `ordered`: closes that `close-some` has told of since the start of the process. */
+  | { readonly type: 'draining'; readonly remaining: number; readonly ordered: number }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly type: 'collect'; readonly id: number; readonly kind: string; readonly params: unknown }
   /** Comes with the handle of a connection for the worker with the process id `to`. */
@@ -179,6 +184,8 @@ const toWorkerChecks: { readonly [Type in ToWorker['type']]: (message: Fields) =
   assign: (m) => m['head'] instanceof Uint8Array,
   drain: (m) => isCount(m['durationMs']),
   hurry: () => true,
+  leaving: (m) => typeof m['detail'] === 'string',
+  'close-some': (m) => isCount(m['count']),
   stop: () => true,
   question: (m) => isCount(m['id']) && typeof m['kind'] === 'string',
   collected: (m) => isCount(m['id']) && Array.isArray(m['answers']),
@@ -204,7 +211,7 @@ const toPrimaryChecks: { readonly [Type in ToPrimary['type']]: (message: Fields)
     isCount(m['busyShare']) &&
     isCount(m['opened']) &&
     typeof m['overloaded'] === 'boolean',
-  draining: (m) => isCount(m['remaining']),
+  draining: (m) => isCount(m['remaining']) && isCount(m['ordered']),
   answer: (m) => isCount(m['id']),
   collect: (m) => isCount(m['id']) && typeof m['kind'] === 'string',
   'move-out': (m) => isCount(m['to']) && isCount(m['id']) && m['payload'] instanceof Uint8Array,

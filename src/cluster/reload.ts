@@ -184,6 +184,8 @@ export class Reload {
         throw new ReloadError(`stopped: ${reason}`);
       }
     }
+    // Its connections are closed at the pace of the drain, with all others.
+    if (this.#deps.isLeaving()) throw new ReloadError('stopped: this host is leaving');
     await this.#dismiss(old, obstacle === '' ? this.#policy.restMs : this.#policy.closeMs);
   }
 

@@ -53,6 +53,8 @@ export class WorkerLink {
   #unboundSids = new Set<string>();
   #reportTimer: NodeJS.Timeout | undefined;
   #draining = false;
+  #leavingDetail = '';
+  #closeSomeHandler: ((count: number) => void) | undefined;
   #drainHandler: ((drain: { readonly durationMs: number }) => void) | undefined;
   #hurryHandler: (() => void) | undefined;
   #stopHandler: (() => void) | undefined;
@@ -95,9 +97,14 @@ export class WorkerLink {
     });
   }
 
-  /** True from the moment the primary asked this worker to drain. */
+  /** True while nobody new shall be taken: this worker ends, or the host leaves. */
   get draining(): boolean {
-    return this.#draining;
+    return this.#draining || this.#leavingDetail !== '';
+  }
+
+  /** Why, for people. */
+  get drainingDetail(): string {
+    return this.#leavingDetail === '' ? 'this worker ends' : this.#leavingDetail;
   }
 
   /** From now on this worker gets connections. `addresses`: where it listens itself (the internal port). */
@@ -159,6 +166,11 @@ export class WorkerLink {
     this.#drainHandler = handler;
   }
 
+  /** Close so many connections; the process stays. */
+  onCloseSome(handler: (count: number) => void): void {
+    this.#closeSomeHandler = handler;
+  }
+
   /** Close everything now, then end the process. */
   onHurry(handler: () => void): void {
     this.#hurryHandler = handler;
@@ -182,9 +194,9 @@ export class WorkerLink {
     this.#assignedHandler = handler;
   }
 
-  /** How many connections a drain still has to close, for whoever watches it. */
-  reportDraining(remaining: number): void {
-    post({ type: 'draining', remaining });
+  /** How many connections a drain still has to close, and how many it was told to so far. */
+  reportDraining(remaining: number, ordered: number): void {
+    post({ type: 'draining', remaining, ordered });
   }
 
   reportLoad(load: WorkerLoad): void {
@@ -256,6 +268,12 @@ export class WorkerLink {
         return;
       case 'drain':
         this.#leave(this.#drainHandler, { durationMs: message.durationMs });
+        return;
+      case 'leaving':
+        this.#leavingDetail = message.detail;
+        return;
+      case 'close-some':
+        this.#closeSomeHandler?.(message.count);
         return;
       case 'hurry':
         this.#leave(this.#hurryHandler, undefined);

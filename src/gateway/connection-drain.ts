@@ -1,11 +1,14 @@
-// Sends the clients of a worker away, spread over time, so that they do not all knock elsewhere at once.
+// Sends the clients of a worker away, spread over time, so that they do not all knock elsewhere at once: as many as it is
+// told, or all of them over a time of its own. Those go first that came first: who has just come from another host that
+// leaves is not sent on at once.
 import type { Connection } from '../connection/connection.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
 
 export interface ConnectionDrainDeps {
   readonly connections: { readonly size: number; all(): Connection[] };
   readonly nowMs: () => number;
-  readonly onProgress: (remaining: number) => void;
+  /** `ordered`: closes that `closeSome` was told of so far. */
+  readonly onProgress: (remaining: number, ordered: number) => void;
   /** No connection is left; called once. */
   readonly onDone: () => void;
 }
@@ -16,6 +19,7 @@ export class ConnectionDrain {
   readonly #deps: ConnectionDrainDeps;
   #timer: NodeJS.Timeout | undefined;
   #endsAtMs = 0;
+  #ordered = 0;
   #isDone = false;
 
   constructor(deps: ConnectionDrainDeps) {
@@ -30,6 +34,13 @@ export class ConnectionDrain {
     this.#closeSlice();
   }
 
+  /** Nothing ends with the last of them. */
+  closeSome(count: number): void {
+    this.#ordered += count;
+    this.#close(count);
+    this.#deps.onProgress(this.#deps.connections.size, this.#ordered);
+  }
+
   close(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
@@ -38,14 +49,22 @@ export class ConnectionDrain {
   #closeSlice(): void {
     const { connections, nowMs, onProgress, onDone } = this.#deps;
     const slicesLeft = Math.max(1, Math.ceil((this.#endsAtMs - nowMs()) / SLICE_MS));
-    const slice = connections.all().slice(0, Math.ceil(connections.size / slicesLeft));
-    for (const connection of slice) {
-      connection.close(connection.hasSpoken ? CloseCauses.shutdown : CloseCauses.goingAway);
-    }
-    onProgress(connections.size);
+    this.#close(Math.ceil(connections.size / slicesLeft));
+    onProgress(connections.size, this.#ordered);
     if (connections.size > 0) return;
     this.#isDone = true;
     this.close();
     onDone();
+  }
+
+  #close(count: number): void {
+    if (count === 0) return;
+    const all = this.#deps.connections.all();
+    // Whoever waits for a reply gets it first, while there are others.
+    const quiet = all.filter(({ isBusy }) => !isBusy);
+    const busy = quiet.length < count ? all.filter(({ isBusy }) => isBusy) : [];
+    for (const connection of [...quiet, ...busy].slice(0, count)) {
+      connection.close(connection.hasSpoken ? CloseCauses.shutdown : CloseCauses.goingAway);
+    }
   }
 }

@@ -40,8 +40,8 @@ t.test('sub, pub, status and drain', async (t) => {
 
   const follower = new Child(t, process.execPath, [MAIN, 'sub', 'chat', ...at]);
   await follower.waitUntil('the subscription', () => follower.output.includes('subscribed to chat'));
-  const drain = await gateway.command(t, 'drain');
-  t.match(drain, { exit: { code: 0 }, output: /drained\n$/ });
+  const drain = await gateway.command(t, 'drain', '--exit');
+  t.match(drain, { exit: { code: 0 }, output: /drained: the gateway ends\n$/ });
   t.match(await gateway.child.exited, { code: 0 });
   await follower.waitUntil('another attempt', () => follower.output.includes('trying again'));
   t.match(await follower.stop('SIGINT'), { code: 0 });

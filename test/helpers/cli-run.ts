@@ -28,6 +28,7 @@ export async function cliRun(args: readonly string[], options: CliRunOptions = {
     version: '1.2.3',
     program: MAIN,
     readText: () => Promise.resolve(''),
+    ask: undefined,
     serve: () => Promise.resolve(),
     ...deps,
   });

@@ -83,7 +83,7 @@ function exhaustDescriptors(): void {
 
 link.answer('facts', () => ({ slot }));
 link.onDrain(({ durationMs }) => {
-  link.reportDraining(open.size);
+  link.reportDraining(open.size, 0);
   setTimeout(end, durationMs / 10);
 });
 link.onHurry(end);

@@ -14,7 +14,7 @@ export const workers = z
 
 const memory = section('The embedded engine, with `engine.type: memory`.', {
   snapshot_file: text(
-    'File in which history waits over a planned restart (SIGTERM, SIGINT, `holdfast drain`). Empty: ' +
+    'File in which history waits over a planned restart (SIGTERM, SIGINT, `holdfast drain --exit`). Empty: ' +
       '`history-<port>.snapshot` in the `$STATE_DIRECTORY` that systemd gives, or, without one, history ends with the process.',
   ),
 });
@@ -49,6 +49,11 @@ export const agentCheck = section("HAProxy's agent check: the primary says how m
   enabled: flag('Answer agent checks. `holdfast haproxy` then writes them into its servers.'),
   address: text('Address to answer on. Empty: all addresses.'),
   port: integer('Port to answer on. 0 takes a free one and prints it.', 8010, 0, 65_535),
+  interval: duration(
+    'How often HAProxy asks (`agent-inter`). A drain closes nobody before this time and a second are over.',
+    '1s',
+    100,
+  ),
   ready_time: duration(
     'After the start the answers contain `ready`, which ends a drain that HAProxy remembers, an operator’s as well.',
     '10s',
@@ -96,7 +101,11 @@ export const handoff = section('How connections live on when workers are replace
 });
 
 export const shutdown = section('How the gateway leaves.', {
-  timeout: duration('Time in which clients are told and closed, at most.', '30s', 1),
+  timeout: duration(
+    'After SIGTERM or SIGINT: time in which clients are told and closed, at most. `holdfast drain` has no such limit.',
+    '30s',
+    1,
+  ),
 });
 
 export const log = section('The log on standard output.', {

@@ -47,10 +47,10 @@ t.test('says where it listens, what descriptors allow, and how it is', async (t)
   t.ok(headroom > 990 && headroom <= 998, `${headroom}: the request itself is a connection for a moment`);
   t.ok((await gateway.metric('utilisation_ratio', 'of="memory"')) > 0);
   const progress: unknown[] = [];
-  const drained = control.request('drain', null, (step) => progress.push(step));
+  const drained = control.request('drain', { ends: true }, (step) => progress.push(step));
   t.match(await overTcp.closed, { code: 3001 });
   t.match(await overUnix.closed, { code: 3001 });
-  t.same(await drained, { state: 'ended', remaining: 0, workers: 0 });
+  t.match(await drained, { state: 'ended', remaining: 0, workers: 0, ends: true });
   t.ok(progress.length > 0);
   t.same(await gateway.child.exited, { code: 0, signal: null });
   t.notOk(existsSync(unixSocket));
