@@ -12,12 +12,14 @@ import type { Config } from '../config/schema.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
 import type { PrimaryAdmission } from './primary-admission.ts';
+import type { PrimaryMetrics } from './primary-metrics.ts';
 
 interface PrimaryDrainDeps {
   readonly logger: Logger;
   readonly supervisor: Supervisor;
   readonly admission: Pick<PrimaryAdmission, 'assigner' | 'desk' | 'drain'>;
   readonly survey: HostSurvey;
+  readonly metrics: PrimaryMetrics;
   readonly notifier: () => ServiceNotifier;
   /** A drain by command is one; a signal goes before all of them. */
   readonly changes: OneAtATime;
@@ -44,7 +46,7 @@ export class PrimaryDrain {
 
   constructor(deps: PrimaryDrainDeps, config: Config) {
     this.#deps = deps;
-    const { logger, supervisor, admission, survey } = deps;
+    const { logger, supervisor, admission, survey, metrics } = deps;
     const clock = systemClock;
     const host = randomBytes(12).toString('hex');
     const ownRate = (): number => admission.desk.acceptRate ?? ASSUMED_RATE_PER_WORKER * config.workers;
@@ -77,6 +79,7 @@ export class PrimaryDrain {
         rateAgeMs: DRAIN_AGE_MS,
       },
     );
+    metrics.exposeDrain(() => this.drain.progress);
     supervisor.observe(this.drain);
   }
 

@@ -1,6 +1,7 @@
 // Figures of the primary, and of the whole host: keeps what dead workers counted, so that sums never go back.
 import { randomBytes } from 'node:crypto';
 import type { AdmissionDesk } from '../cluster/admission-desk.ts';
+import type { DrainProgress } from '../cluster/drain.ts';
 import type { HostCapacity } from '../cluster/host-capacity.ts';
 import type { WeighedWorker } from '../cluster/rebalance-plan.ts';
 import type { WorkerObserver } from '../cluster/supervisor.ts';
@@ -23,6 +24,18 @@ export class PrimaryMetrics implements WorkerObserver {
     this.#metrics.read('workerLoad', () => loads().map(({ slot, load }) => [[String(slot)], load]));
     this.#metrics.read('connectionLimit', () => orNone(capacity().connectionLimit));
     this.#metrics.read('acceptHeadroom', () => orNone(capacity().acceptHeadroom));
+  }
+
+  exposeDrain(drain: () => DrainProgress): void {
+    this.#metrics.read('reconnectWindow', () => drain().window.neededMs / 1000);
+    this.#metrics.read('drainConnections', () => {
+      const { state, closed, remaining } = drain();
+      if (state === 'serving') return [];
+      return [
+        [['closed'], closed],
+        [['remaining'], remaining],
+      ];
+    });
   }
 
   /** `by`: command or automatic; `result`: done or failed. */

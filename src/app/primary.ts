@@ -134,7 +134,10 @@ class Primary {
       defaultHeartbeatPolicy,
     );
     const survey = new HostSurvey();
-    survey.answer('metrics', () => this.#metrics.answer());
+    survey.answer('metrics', () => {
+      void this.#leaving.known();
+      return this.#metrics.answer();
+    });
     survey.overhear('metrics', (answer) => this.#metrics.record(answer));
     this.#supervisor.observe(assigner, this.#admission, survey, this.#heartbeat, this.#metrics, this.#start);
     const changes = new OneAtATime();
@@ -144,6 +147,7 @@ class Primary {
         supervisor: this.#supervisor,
         admission: this.#admission,
         survey,
+        metrics: this.#metrics,
         notifier: () => this.#notifier,
         changes,
         isServing: () => this.#listening.length > 0,

@@ -264,6 +264,16 @@ export const METRICS = {
     'Connections that the host would still take now; 0 while it drains.',
     [],
   ),
+  drainConnections: gauge(
+    'drain_connections',
+    'Of the drain that is under way or over: connections by state, closed or remaining.',
+    ['of'],
+  ),
+  reconnectWindow: gauge(
+    'reconnect_window_seconds',
+    'Time in which the clients of this host could come back elsewhere: clients ÷ connections a second that the others take.',
+    [],
+  ),
   buildInfo: gauge('build_info', 'Always 1; the version that runs.', ['version', 'node'], 'max'),
 } as const satisfies Record<string, MetricSpec>;
 
