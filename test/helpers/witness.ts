@@ -8,6 +8,7 @@ import { waitFor } from './wait-for.ts';
 
 const PACE_MS = 5;
 const SEEN_LIMIT_MS = 10_000;
+const FAST = { minResubscribeDelay: 50, maxResubscribeDelay: 500 };
 
 interface Refusal {
   readonly number: number;
@@ -100,10 +101,12 @@ export class Witness {
     const client = await new OfficialClient(scope, url, {
       options: { minReconnectDelay: 50, maxReconnectDelay: 500 },
     }).connect();
-    return new Witness(
-      client,
-      await client.subscribe(channel, { minResubscribeDelay: 50, maxResubscribeDelay: 500 }),
-    );
+    return Witness.of(client, channel);
+  }
+
+  /** A client that is connected already, in whichever way; its publications are JSON. */
+  static async of(client: OfficialClient, channel: string): Promise<Witness> {
+    return new Witness(client, await client.subscribe(channel, FAST));
   }
 
   async untilSeen(number: number): Promise<void> {
