@@ -41,8 +41,9 @@ t.test('leaves out an upgrade, and nothing else', async (t) => {
   t.equal(without(others), others);
 });
 
+const id = (line: string): string | undefined => parse(`GET / HTTP/1.1\r\n${line}\r\nA: b`)?.requestId;
+
 t.test('knows a request again by its id', async (t) => {
-  const id = (line: string): string | undefined => parse(`GET / HTTP/1.1\r\n${line}\r\nA: b`)?.requestId;
   t.equal(id('x-request-id: 0190e-4c_7A'), '0190e-4c_7A');
   t.equal(id('X-Request-ID:12345678 '), '12345678');
   for (const other of ['X-Request-Id: 1234567', 'X-Request-Id: 1234 5678', 'Y-X-Request-Id: 12345678']) {
