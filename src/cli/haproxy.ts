@@ -5,6 +5,8 @@ import { type FrontOptions, parseBalance, parseHost } from '../front/front-optio
 import { haproxyConfig } from '../front/haproxy-config.ts';
 import { type CliDeps, note } from './cli-deps.ts';
 import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.ts';
+import { addHaproxyKeys } from './haproxy-keys.ts';
+import { addHaproxyReload } from './haproxy-reload.ts';
 
 interface HaproxyFlags extends ConfigFlags {
   readonly balance: string;
@@ -12,6 +14,7 @@ interface HaproxyFlags extends ConfigFlags {
   readonly bind: string;
   readonly certificate: string;
   readonly ticketKeys?: string;
+  readonly stateFile?: string;
   readonly maxconn: number;
   readonly perSource: number;
   readonly perSourceRate: number;
@@ -42,6 +45,8 @@ export function addHaproxy(program: Command, deps: CliDeps): void {
     .command('haproxy')
     .description('print an haproxy.cfg for the gateways of this configuration')
     .argument('<hosts...>', 'the hosts behind it');
+  addHaproxyReload(command, deps);
+  addHaproxyKeys(command, deps);
   addConfigFlags(command)
     .option('--balance <how>', 'leastconn, source, cookie[:NAME], url_param:NAME, header:NAME', 'leastconn')
     .addOption(
@@ -55,7 +60,11 @@ export function addHaproxy(program: Command, deps: CliDeps): void {
       'certificate and key, or a directory of them',
       '/etc/haproxy/certs/site.pem',
     )
-    .option('--ticket-keys <file>', 'TLS ticket keys, so that sessions survive a reload')
+    .option(
+      '--ticket-keys <file>',
+      'TLS ticket keys, so that sessions survive a reload (made by `holdfast haproxy rotate-keys`)',
+    )
+    .option('--state-file <file>', 'drain and weights of servers survive `holdfast haproxy reload`')
     .option('--maxconn <n>', 'connections of the whole HAProxy', count, 40_000)
     .option('--per-source <n>', 'connections of one address at a time, 0: no limits', count, 1000)
     .option('--per-source-rate <n>', 'new connections of one address in ten seconds', count, 400)
@@ -103,6 +112,7 @@ function frontOptions(config: Config, hosts: readonly string[], flags: HaproxyFl
     bind: flags.bind,
     certificate: flags.certificate,
     ticketKeys: flags.ticketKeys,
+    stateFile: flags.stateFile,
     maxConnections: flags.maxconn,
     perSource: connections === 0 ? undefined : { connections, rate, trusted },
     opsBind: flags.opsBind === false ? undefined : flags.opsBind,

@@ -39,6 +39,8 @@ export interface FrontOptions {
   readonly certificate: string;
   /** Undefined: HAProxy makes random ones at every start. */
   readonly ticketKeys: string | undefined;
+  /** Where the states of servers are kept during a reload; undefined: a reload forgets them. */
+  readonly stateFile: string | undefined;
   readonly maxConnections: number;
   /** Undefined: no limits. */
   readonly perSource: SourceLimits | undefined;

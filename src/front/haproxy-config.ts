@@ -19,7 +19,7 @@ export function haproxyConfig(config: Config, options: FrontOptions, command: st
   return join([
     head(command),
     globalSection(options),
-    defaultsSection(timeouts),
+    defaultsSection(timeouts, options),
     options.perSource === undefined ? '' : SOURCES,
     frontend(config, options, timeouts),
     ...backendSections(config, options),
@@ -46,8 +46,10 @@ function globalSection(options: FrontOptions): string {
     `# unit must be at least ${2 * options.maxConnections + 200}; \`haproxy -c\` does not notice, the start fails) and memory (about 26 kB for each`,
     `# wss connection, kernel included: ${gigabytes} GB when full).`,
     `maxconn ${options.maxConnections}`,
-    '# After a reload the old process keeps its websockets this long, then cuts those that are left, all at once.',
+    '# After a reload the old process keeps its websockets this long, then cuts those that are left, all at once: reload with',
+    '# `holdfast haproxy reload`, which ends them one by one before.',
     'hard-stop-after 30m',
+    ...(options.stateFile === undefined ? [] : stateFileLines(options.stateFile)),
     '# Closing of idle keep-alive connections at a reload is spread (it does not spread websockets).',
     'close-spread-time 50s',
     '# Health checks of many servers not in step.',
@@ -59,6 +61,14 @@ function globalSection(options: FrontOptions): string {
     ...tlsLines(options),
     ...(options.privileged ? privilegedLines(options) : []),
   ]);
+}
+
+function stateFileLines(file: string): string[] {
+  return [
+    '# Drain, maintenance and weights over a reload: `holdfast haproxy reload` writes them for the new process and takes them away',
+    '# again, lest a later start believes them. Must be there; empty is `echo 1 > FILE`.',
+    `server-state-file ${quoted(file)}`,
+  ];
 }
 
 function tlsLines({ tls }: FrontOptions): string[] {
@@ -98,12 +108,13 @@ function privilegedLines({ hosts }: FrontOptions): string[] {
   ];
 }
 
-function defaultsSection(timeouts: FrontTimeouts): string {
+function defaultsSection(timeouts: FrontTimeouts, { stateFile }: FrontOptions): string {
   return section('defaults', [
     'mode http',
     'log global',
     '# No line for connections that sent nothing: port scans and TCP checks.',
     'option dontlognull',
+    ...(stateFile === undefined ? [] : ['load-server-state-from-file global']),
     '# A server on the same network answers at once, or not at all; feeds the retries below.',
     'timeout connect 3s',
     '# For a complete request header; a trickling sender gets 408.',

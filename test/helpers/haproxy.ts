@@ -63,6 +63,8 @@ export interface HaproxyOptions {
   readonly to?: string;
   readonly configFile?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** With a master process, which can be reloaded, and its socket here. */
+  readonly masterSocket?: string;
 }
 
 export class Haproxy {
@@ -94,7 +96,8 @@ export class Haproxy {
 export async function startHaproxy(scope: Scope, options: HaproxyOptions): Promise<Haproxy> {
   const { certificate, siteFile } = await makeCertificate(scope);
   const port = await freePort();
-  const child = new Child(scope, 'haproxy', ['-dW', '-db', '-f', options.configFile ?? FRONT_CONFIG], {
+  const how = options.masterSocket === undefined ? ['-dW', '-db'] : ['-W', '-S', options.masterSocket];
+  const child = new Child(scope, 'haproxy', [...how, '-f', options.configFile ?? FRONT_CONFIG], {
     env: {
       HOLDFAST_TO: options.to ?? '',
       HOLDFAST_BIND: `127.0.0.1:${port}`,

@@ -40,7 +40,7 @@ const ticketKeys = rule('ticket-keys', ['haproxy'], ({ haproxy }) =>
       return fine(`bind ${bind.words[1]}: ticket keys outlive a reload`);
     return fault('warning', `bind ${bind.words[1]}: no tls-ticket-keys`, {
       why: 'keys are random in each process: after a reload, or at the other load balancer, no client resumes its TLS session',
-      change: `tls-ticket-keys /etc/haproxy/ticket.keys on ${where} (three lines of \`openssl rand -base64 80\`)`,
+      change: `tls-ticket-keys /etc/haproxy/ticket.keys on ${where} (\`holdfast haproxy rotate-keys --no-live\` makes the file)`,
     });
   }),
 );
