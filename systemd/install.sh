@@ -46,7 +46,7 @@ put() { # put MODE FILE TARGET
   fi
 }
 
-units=(holdfast.service holdfast@.service holdfast@.socket)
+units=(holdfast.service holdfast@.service holdfast@.socket holdfast-ticket-keys.service holdfast-ticket-keys.timer)
 extras=(
   haproxy.service.d/holdfast.conf:/etc/systemd/system/haproxy.service.d/holdfast.conf
   redis-server.service.d/holdfast.conf:/etc/systemd/system/redis-server.service.d/holdfast.conf
@@ -54,7 +54,7 @@ extras=(
 )
 
 if [ -n "$uninstall" ]; then
-  live systemctl disable --now holdfast.service holdfast@{blue,green}.{service,socket} || true
+  live systemctl disable --now holdfast-ticket-keys.timer holdfast.service holdfast@{blue,green}.{service,socket} || true
   for unit in "${units[@]}"; do do_it rm -f "$root/etc/systemd/system/$unit"; done
   for extra in "${extras[@]}"; do do_it rm -f "$root${extra#*:}"; done
   do_it rm -rf "$root"/opt/holdfast{,-blue,-green}

@@ -29,9 +29,21 @@ t.test('the files are what their heads say (npm run docs)', async (t) => {
 
 t.test('are valid without a warning', async (t) => {
   const { siteFile } = await makeCertificate(t);
-  const production = join(await tempDir(t), 'haproxy.cfg');
+  const directory = await tempDir(t);
+  const production = join(directory, 'haproxy.cfg');
+  const [keyFile, stateFile] = [join(directory, 'ticket.keys'), join(directory, 'server.states')];
+  t.equal((await cliRun(['haproxy', 'rotate-keys', '--no-live', '--keys', keyFile])).code, 0);
+  await writeFile(stateFile, '1\n');
   const text = await readFile(join(FOLDER, 'haproxy.cfg'), 'utf8');
-  await writeFile(production, text.replace('/etc/haproxy/certs/site.pem', siteFile));
+  const places = {
+    '/etc/haproxy/certs/site.pem': siteFile,
+    '/etc/haproxy/ticket.keys': keyFile,
+    '/var/lib/haproxy/server.states': stateFile,
+  };
+  await writeFile(
+    production,
+    Object.entries(places).reduce((written, [from, to]) => written.replace(from, to), text),
+  );
   const env = { HOLDFAST_CERTIFICATE: siteFile, HOLDFAST_TO: '127.0.0.1:1', HOLDFAST_BIND: '127.0.0.1:1' };
   for (const file of [production, join(FOLDER, 'front.cfg')]) {
     const check = new Child(t, 'haproxy', ['-dW', '-c', '-f', file], { env });

@@ -101,7 +101,7 @@ t.test('clients come back one after the other, and what was drained stays so', a
   t.equal(ends.length, 30);
   const inOneSecond = ends.map((from) => ends.filter((at) => at >= from && at < from + 1000).length);
   // What a second may hold more: one that was saved up, and the time to log.
-  t.ok(Math.max(...inOneSecond) <= pace + 2, `${inOneSecond.join(' ')}`);
+  t.ok(Math.max(...inOneSecond) <= pace + 2, inOneSecond.join(' '));
 
   t.equal(await isDrained(front, 'host1'), true);
   t.equal(await isDrained(front, 'host2'), false);

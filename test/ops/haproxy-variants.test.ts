@@ -25,6 +25,8 @@ const gateway = await startGateway(t, {
 const tcp = `127.0.0.1:${gateway.port}/health=${internalPort}`;
 const unix = `unix:${unixSocket}/health=${internalPort}`;
 const ticketKeys = join(directory, 'ticket.keys');
+const stateFile = join(directory, 'server.states');
+await writeFile(stateFile, '1\n');
 await writeFile(ticketKeys, `${[1, 2, 3].map(() => randomBytes(80).toString('base64')).join('\n')}\n`);
 const { siteFile } = await makeCertificate(t);
 
@@ -107,7 +109,7 @@ const VARIANTS: Readonly<Record<string, Variant>> = {
       ),
   },
   'TLS modern with ticket keys': {
-    args: [tcp, '--tls=modern', `--ticket-keys=${ticketKeys}`],
+    args: [tcp, '--tls=modern', `--ticket-keys=${ticketKeys}`, `--state-file=${stateFile}`],
     also: async (t, haproxy) => {
       const old = connectTls({
         host: 'localhost',

@@ -45,9 +45,10 @@ t.test('exposure as measured by systemd', async (t) => {
 
 t.test('systemd understands every line', async (t) => {
   const directory = await tempDir(t);
-  const names = ['holdfast.service', 'holdfast@.service', 'holdfast@.socket'];
+  const keys = ['holdfast-ticket-keys.service', 'holdfast-ticket-keys.timer'];
+  const names = ['holdfast.service', 'holdfast@.service', 'holdfast@.socket', ...keys];
   for (const name of names) await copyFile(join(FOLDER, name), join(directory, name));
-  const units = ['holdfast.service', 'holdfast@blue.service', 'holdfast@blue.socket'];
+  const units = ['holdfast.service', 'holdfast@blue.service', 'holdfast@blue.socket', ...keys];
   const output = await run(t, 'systemd-analyze', 'verify', ...units.map((name) => join(directory, name)));
   t.notMatch(output, /holdfast.*(?:Unknown|ignoring|Failed|Invalid)/i);
 });
