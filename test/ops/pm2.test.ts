@@ -3,10 +3,12 @@ import { spawnSync } from 'node:child_process';
 import { copyFile, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { z } from 'zod';
 import { OfficialClient } from '../helpers/centrifuge.ts';
 import { Child } from '../helpers/child.ts';
 import { logLines } from '../helpers/gateway.ts';
 import { freePort } from '../helpers/ports.ts';
+import { childPids, residentBytes } from '../helpers/processes.ts';
 import { tempDir } from '../helpers/temp-dir.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
@@ -15,6 +17,16 @@ const ROOT = process.cwd();
 const BIN = join(ROOT, 'node_modules/pm2/bin');
 /** pm2 starts a daemon of its own first, perhaps on a machine that does other things. */
 const START_DEADLINE_MS = 60_000;
+
+/** What pm2 gives a process by default before it kills it. */
+const PM2_PATIENCE_MS = 1600;
+/** So many that their leaving takes longer. */
+const CLIENTS = 20;
+
+/** Of pm2's list as JSON, which also holds the environment. */
+const processSchema = z
+  .tuple([z.object({ pid: z.number(), monit: z.object({ memory: z.number() }) })])
+  .transform(([{ pid, monit }]) => ({ pid, memory: monit.memory }));
 
 interface Place {
   readonly directory: string;
@@ -77,10 +89,27 @@ t.test('start, SIGHUP, stop', async (t) => {
   await waitFor('the publication', () => subscription.publications.length > 0);
   t.equal(client.count('connected'), 1, 'the connection has moved');
 
+  // It counts the memory of the primary alone: restarting by it would not find a worker that grows.
+  const { pid, memory } = processSchema.parse(JSON.parse(await pm2('jlist')));
+  const [primaryBytes, allBytes] = [
+    await residentBytes([pid]),
+    await residentBytes([pid, ...(await childPids(pid))]),
+  ];
+  t.ok(memory < (primaryBytes + allBytes) / 2, `${memory} of ${allBytes}, the primary ${primaryBytes}`);
+
+  // No overlap: the host is out while it drains.
+  await pm2('reload', 'holdfast');
+  t.equal(await logged('drained'), 1, 'it leaves');
+  t.equal(await logged('listening'), 2, 'and comes');
+  await waitFor('the client to come back', () => client.count('connected') === 2, START_DEADLINE_MS);
+
+  await Promise.all(Array.from({ length: CLIENTS }, () => new OfficialClient(t, url).connect()));
   await pm2('stop', 'holdfast');
-  t.equal(await logged('drained'), 1, 'stop returns after the drain');
+  t.equal(await logged('drained'), 2, 'stop returns after the drain');
+  const [, { tookMs } = {}] = logLines(await log()).filter(({ msg }) => msg === 'drained');
+  t.ok(Number(tookMs) > PM2_PATIENCE_MS, `kill_timeout lets it finish: ${String(tookMs)} ms`);
   // Of pm2's own words: its list as JSON also holds the environment, which is nobody's business.
-  t.match(await pm2('describe', 'holdfast'), /status\s+│ stopped[^]*restarts\s+│ 0 /);
+  t.match(await pm2('describe', 'holdfast'), /status\s+│ stopped[^]*unstable restarts\s+│ 0 /);
   const lines = (await log()).trim().split('\n');
   t.equal(logLines(await log()).length, lines.length, 'every line is JSON');
 });
