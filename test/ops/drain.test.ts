@@ -17,7 +17,6 @@ const EACH = 8;
 const ACCEPT_RATE = 20;
 
 const CONFIG = {
-  workers: 1,
   http_stream: { enabled: true },
   sse: { enabled: true },
   admission: { accept_rate: ACCEPT_RATE },

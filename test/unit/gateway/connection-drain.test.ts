@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { Connection } from '../../../src/connection/connection.ts';
 import { ConnectionDrain } from '../../../src/gateway/connection-drain.ts';
+import { deferred } from '../../helpers/deferred.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 import { LoneConnections, wire } from '../../helpers/lone-connection.ts';
 import { waitFor } from '../../helpers/wait-for.ts';
@@ -77,4 +78,29 @@ t.test('nobody there is done at once', async (t) => {
   drain.start(1_000);
   t.equal(done(), 1);
   t.strictSame(progress, [0]);
+});
+
+t.test('as many as it is told, those first that came first, and it goes on', async (t) => {
+  const { drain, open, progress, done } = stage(10);
+  t.teardown(() => drain.close());
+  const before = open();
+  drain.closeSome(0);
+  drain.closeSome(3);
+  t.strictSame(open(), before.slice(3));
+  t.strictSame(progress, [10, 7], 'it says how many are left, asked for none too');
+  drain.closeSome(100);
+  t.equal(open().length, 0);
+  t.equal(done(), 0, 'the worker stays');
+});
+
+t.test('who waits for a reply is closed after all others', async (t) => {
+  const { drain, open } = stage(4);
+  const [first] = open();
+  const reply = deferred<void>();
+  first?.keepHere(reply.promise);
+  drain.closeSome(3);
+  t.strictSame(open(), [first]);
+  drain.closeSome(1);
+  t.strictSame(open(), []);
+  reply.resolve();
 });
