@@ -12,6 +12,7 @@ interface HaproxyFlags extends ConfigFlags {
   readonly balance: string;
   readonly tls: FrontOptions['tls'];
   readonly bind: string;
+  readonly http2?: true;
   readonly certificate: string;
   readonly ticketKeys?: string;
   readonly stateFile?: string;
@@ -55,6 +56,7 @@ export function addHaproxy(program: Command, deps: CliDeps): void {
         .default('intermediate'),
     )
     .option('--bind <address>', 'where clients arrive', ':443')
+    .option('--http2', 'offer HTTP/2, and websockets over it; docs/operations.md says when not to')
     .option(
       '--certificate <file>',
       'certificate and key, or a directory of them',
@@ -110,6 +112,7 @@ function frontOptions(config: Config, hosts: readonly string[], flags: HaproxyFl
     balance: parseBalance(flags.balance),
     tls: flags.tls,
     bind: flags.bind,
+    http2: flags.http2 === true,
     certificate: flags.certificate,
     ticketKeys: flags.ticketKeys,
     stateFile: flags.stateFile,
@@ -131,6 +134,7 @@ function commandText(command: Command, hosts: readonly string[]): string {
     const value: unknown = command.getOptionValue(name);
     if (option.negate) return value === false ? [option.long] : [];
     if (value === false) return [];
+    if (value === true) return [option.long];
     if (name === 'set') return [];
     return [`${option.long} ${shellWord(String(value))}`];
   });

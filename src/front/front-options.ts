@@ -36,6 +36,8 @@ export interface FrontOptions {
   readonly balance: Balance;
   readonly tls: 'intermediate' | 'modern';
   readonly bind: string;
+  /** Offer HTTP/2, and websockets in its streams (RFC 8441). */
+  readonly http2: boolean;
   readonly certificate: string;
   /** Undefined: HAProxy makes random ones at every start. */
   readonly ticketKeys: string | undefined;

@@ -20,7 +20,7 @@ export function haproxyConfig(config: Config, options: FrontOptions, command: st
     head(command),
     globalSection(options),
     defaultsSection(timeouts, options),
-    options.perSource === undefined ? '' : SOURCES,
+    options.perSource === undefined ? '' : sources(options),
     frontend(config, options, timeouts),
     ...backendSections(config, options),
     options.apiBind === undefined ? '' : apiFrontend(config, options.apiBind),
@@ -50,8 +50,21 @@ function globalSection(options: FrontOptions): string {
     '# `holdfast haproxy reload`, which ends them one by one before.',
     'hard-stop-after 30m',
     ...(options.stateFile === undefined ? [] : stateFileLines(options.stateFile)),
-    '# Closing of idle keep-alive connections at a reload is spread (it does not spread websockets).',
-    'close-spread-time 50s',
+    ...(options.http2
+      ? [
+          '# No close-spread-time: at a reload every HTTP/2 connection hears so at once (GOAWAY). Its websockets go on, and a new one of the',
+          '# same browser goes to the new process. Spread, it would come back on the old connection, to be ended once more.',
+        ]
+      : [
+          '# Closing of idle keep-alive connections at a reload is spread (it does not spread websockets).',
+          'close-spread-time 50s',
+        ]),
+    ...(options.http2
+      ? [
+          '# Websockets (streams) of one connection: all of them end when it does, and it is one place in the limits per source.',
+          'tune.h2.max-concurrent-streams 100',
+        ]
+      : []),
     '# Health checks of many servers not in step.',
     'spread-checks 5',
     "# Handshakes are what a mass reconnect costs here: what exceeds these rates waits in the kernel's backlog instead of",
@@ -147,25 +160,26 @@ function defaultsSection(timeouts: FrontTimeouts, { stateFile }: FrontOptions): 
   ]);
 }
 
-const SOURCES = section('backend sources', [
-  '# Connections per source address. IPv6 keys hold IPv4 as well.',
-  'stick-table type ipv6 size 200k expire 2m store conn_cur,conn_rate(10s)',
-]);
+function sources({ http2 }: FrontOptions): string {
+  return section('backend sources', [
+    `# Connections${http2 ? ' and requests' : ''} per source address. IPv6 keys hold IPv4 as well.`,
+    `stick-table type ipv6 size 200k expire 2m store conn_cur,conn_rate(10s)${http2 ? ',http_req_rate(10s)' : ''}`,
+  ]);
+}
 
 function frontend(config: Config, options: FrontOptions, timeouts: FrontTimeouts): string {
   const { bind, certificate, ticketKeys, perSource } = options;
   const tickets = ticketKeys === undefined ? '' : ` tls-ticket-keys ${quoted(ticketKeys)}`;
   return section('frontend wss', [
-    '# HTTP/1.1 only, written out because HAProxy 2.8 and newer offer h2 by themselves: over h2 one stalled stream blocks all',
-    '# websockets of a browser, Firefox closes them when HAProxy reloads, and limits per source no longer count them.',
+    ...(options.http2 ? HTTP2_LINES : HTTP1_LINES),
     `# tcp-ut: a peer that acknowledges nothing for ${timeouts.tcpUserS} s is gone (a ping, its pong deadline, and a fifth). A large backlog`,
     '# (with net.core.somaxconn) holds a storm.',
     ticketKeys === undefined
       ? '# Tickets end with the process: after a reload of HAProxy every client pays a full handshake once (--ticket-keys).'
       : '# The same ticket keys after a reload and on every HAProxy: sessions resume.',
-    `bind ${quoted(bind)} ssl crt ${quoted(certificate)} alpn http/1.1${tickets} tcp-ut ${timeouts.tcpUserS}s backlog ${BACKLOG}`,
+    `bind ${quoted(bind)} ssl crt ${quoted(certificate)} alpn ${options.http2 ? 'h2,http/1.1' : 'http/1.1'}${tickets} tcp-ut ${timeouts.tcpUserS}s backlog ${BACKLOG}`,
     '',
-    ...(perSource === undefined ? [] : [...sourceLines(perSource), '']),
+    ...(perSource === undefined ? [] : [...sourceLines(perSource, options.http2), '']),
     '# For the log. The path without its query: that may hold a token.',
     'http-request capture path len 128',
     'http-request capture req.hdr(user-agent) len 128',
@@ -199,16 +213,31 @@ function clientPaths(config: Config): string[] {
   return all.map(({ handler_prefix: prefix }) => prefix);
 }
 
-function sourceLines({ connections, rate, trusted }: NonNullable<FrontOptions['perSource']>): string[] {
+const HTTP1_LINES = [
+  '# HTTP/1.1 only, written out because HAProxy 2.8 and newer offer h2 by themselves: over h2 one stalled stream blocks all',
+  '# websockets of a browser, Firefox closes them when HAProxy reloads, and limits per source no longer count them.',
+];
+
+const HTTP2_LINES = [
+  '# HTTP/2 first: the websockets and requests of one browser share one TLS connection (RFC 8441). One stalled stream can block',
+  '# the others, and Firefox closes its websockets when HAProxy reloads.',
+];
+
+function sourceLines(
+  { connections, rate, trusted }: NonNullable<FrontOptions['perSource']>,
+  http2: boolean,
+): string[] {
   const unless = trusted.length === 0 ? '' : '!trusted ';
   return [
     '# Offices and mobile carriers share one address: keep the limits high, and list your own networks and monitors.',
     ...(trusted.length === 0 ? [] : [`acl trusted src ${trusted.join(' ')}`]),
     'tcp-request connection track-sc0 src table sources',
-    '# Before TLS: the cheapest refusal. One websocket is one connection.',
+    http2
+      ? '# Before TLS: the cheapest refusal. One connection carries up to 100 websockets over HTTP/2.'
+      : '# Before TLS: the cheapest refusal. One websocket is one connection.',
     `tcp-request connection reject if ${unless}{ sc0_conn_cur gt ${connections} }`,
     '# A rate is answered, so that a well-behaved client knows when to come back.',
-    `http-request return status 429 hdr Retry-After 10 content-type application/json string "{\\"error\\":\\"too many connections\\"}" if ${unless}{ sc0_conn_rate gt ${rate} }`,
+    `http-request return status 429 hdr Retry-After 10 content-type application/json string "{\\"error\\":\\"too many connections\\"}" if ${unless}{ ${http2 ? 'sc0_http_req_rate' : 'sc0_conn_rate'} gt ${rate} }`,
   ];
 }
 
