@@ -23,14 +23,14 @@ export interface Certificate {
   readonly siteFile: string;
 }
 
-export async function makeCertificate(scope: Scope): Promise<Certificate> {
+export async function makeCertificate(scope: Scope, name = 'localhost'): Promise<Certificate> {
   const directory = await tempDir(scope);
   const certificateFile = join(directory, 'certificate.pem');
   const keyFile = join(directory, 'key.pem');
   const siteFile = join(directory, 'site.pem');
   const args =
     'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost';
-  const names = ['-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+  const names = ['-addext', `subjectAltName=DNS:${name},IP:127.0.0.1`];
   await run('openssl', [...args.split(' '), ...names, '-keyout', keyFile, '-out', certificateFile]);
   const certificate = await readFile(certificateFile, 'utf8');
   await writeFile(siteFile, certificate + (await readFile(keyFile, 'utf8')), { mode: 0o600 });

@@ -37,6 +37,7 @@ mount -t tmpfs tmpfs "$root/usr/lib/systemd/system"
 for unit in sockets network network-online shutdown umount final slices paths timers; do
   cp "/lib/systemd/system/$unit.target" "$root/usr/lib/systemd/system/"
 done
+[ ! -e /lib/systemd/system/haproxy.service ] || cp /lib/systemd/system/haproxy.service "$root/usr/lib/systemd/system/"
 for unit in sysinit basic multi-user; do
   printf '[Unit]\nDescription=%s\n' "$unit" >"$root/usr/lib/systemd/system/$unit.target"
 done
@@ -72,6 +73,9 @@ for name in null zero full random urandom tty; do
 done
 mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
 ln -s pts/ptmx "$root/dev/ptmx"
+# What the unit of HAProxy binds, and tmpfiles.d makes.
+touch "$root/dev/log"
+mkdir -p "$root/var/lib/haproxy/dev" "$root/run/haproxy" "$root/etc/haproxy/certs"
 cd "$root"
 pivot_root . old
 umount -l /old
