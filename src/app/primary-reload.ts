@@ -10,6 +10,7 @@ import { OrderedMoves } from '../cluster/ordered-moves.ts';
 import { Reload, ReloadError, type ReloadPolicy, type ReloadProgress } from '../cluster/reload.ts';
 import type { ServiceNotifier } from '../cluster/service-notifier.ts';
 import type { Supervisor } from '../cluster/supervisor.ts';
+import { WorkerProcess } from '../cluster/worker-process.ts';
 import type { Config } from '../config/schema.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
@@ -43,7 +44,9 @@ export class PrimaryReload {
     const { logger, supervisor, assigner } = deps;
     this.relay = new MoveRelay({
       logger,
-      onArrived: (at) => assigner.arrivedAt(at),
+      onArrived: (at) => {
+        if (at instanceof WorkerProcess) assigner.arrivedAt(at);
+      },
       otherWorker: () =>
         supervisor
           .slots()

@@ -5,6 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Logger } from '../observe/logger.ts';
 import { HoldfastError } from '../util/errors.ts';
+import { listenBeside } from '../util/listen-beside.ts';
 import { JsonLines, jsonLine } from './json-lines.ts';
 import { removeStaleSocket } from './public-listener.ts';
 
@@ -30,6 +31,7 @@ export class ControlServer {
   readonly #deps: ControlServerDeps;
   readonly #server: Server = createServer((socket) => this.#accept(socket));
   readonly #clients = new Set<Socket>();
+  #isOpen = false;
   #path: string | undefined;
 
   constructor(deps: ControlServerDeps) {
@@ -41,27 +43,36 @@ export class ControlServer {
   async listen(path: string): Promise<void> {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     await removeStaleSocket(path);
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      // The file appears within listen(): with another mode it would be open to others for a moment.
-      const umask = process.umask(OWNER_ONLY_UMASK);
-      this.#server.listen(path, resolve);
-      process.umask(umask);
-    });
-    this.#path = path;
+    const appear = await this.prepare(path);
+    appear();
   }
 
-  /** Removes the socket. May be called twice. */
-  async close(): Promise<void> {
-    if (this.#path === undefined) return;
-    const path = this.#path;
-    this.#path = undefined;
+  /** The same where another gateway still listens: resolves to what takes the socket over from it. */
+  async prepare(path: string): Promise<() => void> {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    // The file appears within listen(): with another mode it would be open to others for a moment.
+    const umask = process.umask(OWNER_ONLY_UMASK);
+    const prepared = listenBeside(this.#server, path);
+    process.umask(umask);
+    const appear = await prepared;
+    this.#isOpen = true;
+    return () => {
+      appear();
+      this.#path = path;
+    };
+  }
+
+  /** Removes the socket, unless another gateway has it now. May be called twice. */
+  async close(isHandedOver = false): Promise<void> {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
     const closed = new Promise((resolve) => this.#server.close(resolve));
     // Whoever waited for the end of the gateway is answered in this turn, and the answer still has to leave.
     await new Promise(setImmediate);
     for (const client of this.#clients) client.end(() => client.destroy());
     await closed;
-    rmSync(path, { force: true });
+    if (this.#path !== undefined && !isHandedOver) rmSync(this.#path, { force: true });
+    this.#path = undefined;
   }
 
   #accept(socket: Socket): void {

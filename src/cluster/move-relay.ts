@@ -5,27 +5,37 @@ import type { Logger } from '../observe/logger.ts';
 import { type ConnectionHandle, isConnectionHandle } from '../util/native-handle.ts';
 import type { MoveId, ToPrimary, ToWorker } from './ipc.ts';
 import type { WorkerObserver } from './supervisor.ts';
-import type { Parcel, WorkerProcess } from './worker-process.ts';
+import type { Parcel } from './worker-process.ts';
+
+/** A worker of this primary, or one that is reached through another primary. */
+export interface MovePeer {
+  readonly pid: number;
+  readonly connected: boolean;
+  post(message: ToWorker): void;
+  deliver(parcel: Parcel): void;
+}
 
 interface MoveRelayDeps {
   readonly logger: Logger;
   /** It lives on at this worker. */
-  readonly onArrived: (at: WorkerProcess) => void;
+  readonly onArrived: (at: MovePeer) => void;
   /** Neither the worker that sent this connection nor the one that was to have it is there any more. */
-  readonly otherWorker: () => WorkerProcess | undefined;
+  readonly otherWorker: () => MovePeer | undefined;
 }
 
 class InFlight implements Parcel {
   readonly key: string;
   readonly message: ToWorker & { readonly type: 'move-in' };
-  readonly from: WorkerProcess;
+  readonly from: MovePeer;
   readonly #handle: ConnectionHandle & SendHandle;
   readonly #relay: MoveRelay;
-  to: WorkerProcess;
+  to: MovePeer;
+  /** The process next on its way has the descriptor. */
+  isDelivered = false;
 
   constructor(
     relay: MoveRelay,
-    move: { readonly from: WorkerProcess; readonly to: WorkerProcess },
+    move: { readonly from: MovePeer; readonly to: MovePeer },
     message: ToWorker & { readonly type: 'move-in' },
     handle: ConnectionHandle & SendHandle,
   ) {
@@ -42,7 +52,8 @@ class InFlight implements Parcel {
   }
 
   delivered(): void {
-    // That the descriptor has arrived says nothing yet: the worker has to say that it has taken the connection up.
+    // That the descriptor has arrived says little: the worker has to say that it has taken the connection up.
+    this.isDelivered = true;
   }
 
   refused(): void {
@@ -57,7 +68,7 @@ class InFlight implements Parcel {
 export class MoveRelay implements WorkerObserver {
   readonly #deps: MoveRelayDeps;
   readonly #inFlight = new Map<string, InFlight>();
-  readonly #workers = new Map<number, WorkerProcess>();
+  readonly #workers = new Map<number, MovePeer>();
 
   constructor(deps: MoveRelayDeps) {
     this.#deps = deps;
@@ -68,11 +79,28 @@ export class MoveRelay implements WorkerObserver {
     return this.#inFlight.size;
   }
 
-  forked(process: WorkerProcess): void {
+  forked(process: MovePeer): void {
     this.#workers.set(process.pid, process);
   }
 
-  message(process: WorkerProcess, message: ToPrimary, handle?: unknown): void {
+  /** A worker of another primary can take connections, and give some. */
+  joined(peer: MovePeer): void {
+    this.forked(peer);
+  }
+
+  /** Another primary, to which this move was passed on, says that the connection lives there. */
+  arrivedBeyond(id: MoveId, node: string): void {
+    const move = this.#inFlight.get(keyOf(id));
+    if (move !== undefined) this.#arrived(move.to, id, node);
+  }
+
+  /** Another primary says that nobody there has touched it. */
+  declinedBeyond(id: MoveId, reason: string): void {
+    const move = this.#inFlight.get(keyOf(id));
+    if (move !== undefined) this.undelivered(move, reason);
+  }
+
+  message(process: MovePeer, message: ToPrimary, handle?: unknown): void {
     if (message.type === 'move-out') this.#relay(process, message, handle);
     else if (message.type === 'move-query') this.#lookFor(process, message.id);
     else if (message.type === 'arrived') this.#arrived(process, message, message.node);
@@ -85,12 +113,23 @@ export class MoveRelay implements WorkerObserver {
   }
 
   /** Its channel has been read to the end: what it has not said to have taken, it has not touched. */
-  gone(process: WorkerProcess): void {
+  gone(process: MovePeer): void {
     this.#workers.delete(process.pid);
     for (const worker of this.#workers.values()) worker.post({ type: 'peer-gone', from: process.pid });
     for (const move of this.#inFlight.values()) {
       if (move.to === process) this.undelivered(move, 'the worker that was to have it has ended');
     }
+  }
+
+  /** The primary of this worker is gone: nobody can say whether it has taken up what had got that far. It may live there. */
+  lost(peer: MovePeer): void {
+    for (const move of this.#inFlight.values()) {
+      if (move.to !== peer || !move.isDelivered) continue;
+      this.#inFlight.delete(move.key);
+      move.close();
+      move.from.post({ type: 'moved', id: move.message.id, node: '' });
+    }
+    this.gone(peer);
   }
 
   /** It has not been touched by the one that was to have it. */
@@ -110,6 +149,7 @@ export class MoveRelay implements WorkerObserver {
       return;
     }
     move.to = other;
+    move.isDelivered = false;
     other.deliver(move);
   }
 
@@ -120,7 +160,7 @@ export class MoveRelay implements WorkerObserver {
   }
 
   #relay(
-    from: WorkerProcess,
+    from: MovePeer,
     { to: pid, id, payload }: ToPrimary & { readonly type: 'move-out' },
     handle: unknown,
   ): void {
@@ -140,12 +180,12 @@ export class MoveRelay implements WorkerObserver {
   }
 
   /** What was lost on the way here was never here. */
-  #lookFor(from: WorkerProcess, id: number): void {
+  #lookFor(from: MovePeer, id: number): void {
     if (this.#inFlight.has(keyOf({ from: from.pid, id }))) return;
     from.post({ type: 'not-moved', id, reason: 'it did not reach the primary' });
   }
 
-  #arrived(at: WorkerProcess, id: MoveId, node: string): void {
+  #arrived(at: MovePeer, id: MoveId, node: string): void {
     const move = this.#inFlight.get(keyOf(id));
     if (move === undefined || move.to !== at) return;
     this.#inFlight.delete(move.key);

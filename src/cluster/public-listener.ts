@@ -1,10 +1,12 @@
 // The primary's listening sockets for clients: a TCP port and, beside it, a UNIX socket for a proxy on the same host.
 import { lstatSync, rmSync } from 'node:fs';
-import { connect, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from '../observe/logger.ts';
 import { addressText } from '../util/address-text.ts';
-import { ConfigError, UnavailableError } from '../util/errors.ts';
+import { ConfigError, HoldfastError, UnavailableError } from '../util/errors.ts';
+import { listenBeside } from '../util/listen-beside.ts';
 import { listenError } from '../util/listen-error.ts';
+import { descriptorOf } from '../util/native-handle.ts';
 import type { ActivatedSocket } from './socket-activation.ts';
 
 export type ListenAddress =
@@ -22,54 +24,107 @@ interface ListenerDeps {
   readonly onConnection: (socket: Socket) => void;
 }
 
+interface Open {
+  readonly place: string;
+  readonly server: Server;
+  /** Of the socket file that is ours to remove. */
+  readonly path: string | undefined;
+}
+
 export class PublicListener {
-  readonly #servers: Server[] = [];
-  readonly #unixPaths: string[] = [];
   readonly #deps: ListenerDeps;
+  readonly #open: Open[] = [];
 
   constructor(deps: ListenerDeps) {
     this.#deps = deps;
   }
 
-  /** Resolves to where it listens: `host:port` or `unix:path`. */
-  async listen(address: ListenAddress): Promise<string> {
-    if (address.kind === 'unix') await removeStaleSocket(address.path);
+  /** The open sockets by the names of their places, for another process to listen at them as well. */
+  get descriptors(): readonly (readonly [place: string, fd: number])[] {
+    return this.#open.flatMap(({ place, server }) => {
+      const fd = descriptorOf(server);
+      return fd === undefined ? [] : [[place, fd] as const];
+    });
+  }
+
+  /**
+   * Resolves to where it listens: `host:port` or `unix:path`. With a descriptor, of another process that listens at the same
+   * place, nothing is opened anew and no connection is refused in between.
+   */
+  async listen(address: ListenAddress, fd?: number): Promise<string> {
     // Half-open as http.Server: a client may end its side after the request.
     const server = createServer({ allowHalfOpen: true }, this.#deps.onConnection);
-    await new Promise<void>((resolve, reject) => {
-      const onError = (error: Error): void => reject(listenError(error, placeText(address)));
-      server.once('error', onError);
-      server.once('listening', () => server.off('error', onError));
-      server.listen(listenOptions(address), resolve);
-    });
+    try {
+      if (fd !== undefined) await listenAt(server, fd);
+      else if (address.kind === 'fd') await listenAt(server, address.fd);
+      else if (address.kind === 'unix') await listenAtPath(server, address.path);
+      else await listenAtPort(server, address.host, address.port);
+    } catch (error) {
+      throw error instanceof HoldfastError || !(error instanceof Error)
+        ? error
+        : listenError(error, placeText(address));
+    }
     // Out of descriptors, most likely: those that are open are not concerned, later ones may succeed.
     server.on('error', (error) => this.#deps.logger.error({ err: error }, 'cannot accept a connection'));
-    this.#servers.push(server);
-    if (address.kind === 'unix') this.#unixPaths.push(address.path);
+    const path = address.kind === 'unix' ? address.path : undefined;
+    this.#open.push({ place: placeName(address), server, path });
+    if (path !== undefined) return addressText(path);
     // Node does not know the path of a UNIX socket that it did not open.
     const bound = server.address();
     return bound === null ? placeText(address) : addressText(bound);
   }
 
-  /** No more connections; the socket files are removed. May be called twice. */
-  close(): void {
-    for (const server of this.#servers) if (server.listening) server.close();
-    for (const path of this.#unixPaths) rmSync(path, { force: true });
-    this.#unixPaths.length = 0;
+  /** No more connections. The socket files are removed, unless another process listens there. May be called twice. */
+  close(isHandedOver = false): void {
+    for (const { server, path } of this.#open) {
+      if (server.listening) server.close();
+      if (path !== undefined && !isHandedOver) rmSync(path, { force: true });
+    }
+    this.#open.length = 0;
   }
 }
 
-function listenOptions(address: ListenAddress): ListenOptions | { readonly fd: number } {
+/** What a place is called between two processes that read the same configuration. */
+export function placeName(address: ListenAddress): string {
   switch (address.kind) {
     case 'unix':
-      return { path: address.path, backlog: BACKLOG, readableAll: true, writableAll: true };
-    case 'tcp': {
-      const { host, port } = address;
-      return { port, backlog: BACKLOG, ...(host === undefined ? {} : { host }) };
-    }
+      return `unix ${address.path}`;
+    case 'tcp':
+      return `tcp ${address.host ?? ''} ${address.port}`;
     case 'fd':
-      return { fd: address.fd };
+      return `fd ${address.name} ${address.fd}`;
   }
+}
+
+function listenAt(server: Server, fd: number): Promise<void> {
+  return listening(server, () => server.listen({ fd }, BACKLOG));
+}
+
+function listenAtPort(server: Server, host: string | undefined, port: number): Promise<void> {
+  return listening(server, () =>
+    server.listen({ port, backlog: BACKLOG, ...(host === undefined ? {} : { host }) }),
+  );
+}
+
+async function listenAtPath(server: Server, path: string): Promise<void> {
+  await removeStaleSocket(path);
+  const appear = await listenBeside(server, path, {
+    backlog: BACKLOG,
+    readableAll: true,
+    writableAll: true,
+  });
+  appear();
+}
+
+function listening(server: Server, listen: () => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.once('listening', () => {
+      server.off('error', reject);
+      resolve();
+    });
+    listen();
+  });
 }
 
 function placeText(address: ListenAddress): string {

@@ -1,8 +1,8 @@
 // The private parts of Node that passing live connections needs, in one place: the handle under a socket, and the
 // acknowledgements of handles on a child's channel. The component tests prove them on every supported Node.
 /* oxlint-disable no-underscore-dangle -- these are Node's own names */
-import type { ChildProcess, SendHandle } from 'node:child_process';
-import { Socket } from 'node:net';
+import type { SendHandle } from 'node:child_process';
+import { type Server, Socket } from 'node:net';
 
 /** A TCP or UNIX-socket connection below net.Socket; `fd` is negative once it is closed. */
 export interface ConnectionHandle {
@@ -42,6 +42,14 @@ export function socketOver(handle: ConnectionHandle): Socket {
   return new Socket(options);
 }
 
+/** Of a server that listens by itself. */
+export function descriptorOf(server: Server): number | undefined {
+  const handle = '_handle' in server ? server._handle : undefined;
+  return typeof handle === 'object' && handle !== null && 'fd' in handle && typeof handle.fd === 'number'
+    ? handle.fd
+    : undefined;
+}
+
 /** The peer's end has been read, though nobody may have been told yet. */
 export function hasEnded(socket: Socket): boolean {
   const state = '_readableState' in socket ? socket._readableState : undefined;
@@ -71,7 +79,7 @@ export function acknowledgement(internalMessage: unknown): boolean | undefined {
  * Node never says 'disconnect' for a child that died with a handle unacknowledged (nodejs/node#19433), and node:cluster
  * then keeps it in its lists for ever. To be called when the process has exited and its channel is closed.
  */
-export function finishDisconnect(child: ChildProcess): void {
+export function finishDisconnect(child: { emit(event: 'disconnect'): boolean }): void {
   if (!('_handleQueue' in child) || child._handleQueue === null) return;
   child._handleQueue = null;
   child.emit('disconnect');
