@@ -1,4 +1,5 @@
 // What stands between the primary's listening sockets and its workers: reading heads, admission, assigning.
+import type { Socket } from 'node:net';
 import { AdmissionDesk, type AdmissionSettings } from '../cluster/admission-desk.ts';
 import { ConnectionAssigner, defaultAssignPolicy } from '../cluster/connection-assigner.ts';
 import { defaultHeadLimits, HeadReader } from '../cluster/head-reader.ts';
@@ -17,6 +18,8 @@ export interface PrimaryAdmissionDeps {
   readonly logger: Logger;
   readonly metrics: PrimaryMetrics;
   readonly isLeaving: () => boolean;
+  /** Gives a connection whose head has been read to another primary; false when it stays here. */
+  readonly passOn: (socket: Socket, head: RequestHead, bytes: Buffer) => boolean;
   /** By descriptors; null when nobody knows. */
   readonly connectionsAllowed: () => number | null;
 }
@@ -61,7 +64,13 @@ export class PrimaryAdmission implements WorkerObserver {
       settingsOf(config),
     );
     this.heads = new HeadReader(
-      { clock, onRefused, onHead: (socket, head, bytes) => this.desk.arrive(socket, head, bytes) },
+      {
+        clock,
+        onRefused,
+        onHead: (socket, head, bytes) => {
+          if (!deps.passOn(socket, head, bytes)) this.desk.arrive(socket, head, bytes);
+        },
+      },
       defaultHeadLimits,
     );
     metrics.exposeAdmission(this.desk);
@@ -81,6 +90,12 @@ export class PrimaryAdmission implements WorkerObserver {
 
   message(process: WorkerProcess, message: ToPrimary): void {
     if (message.type === 'load') this.desk.onLoad(process.slot, message);
+  }
+
+  /** Everybody who is not with a worker yet goes to somebody else, with what was read from them. */
+  giveAway(take: (socket: Socket, bytes: Buffer) => void): void {
+    this.desk.giveAway(take);
+    this.heads.giveAway(take);
   }
 
   /** The whole host leaves. */

@@ -66,9 +66,7 @@ export class PrimaryReload {
         supervisor,
         moves: this.moves,
         connections: (process) => assigner.connections(process),
-        canary: async (from, to) => {
-          if (!this.#config.websocket.disabled) await this.#canary.fly(from, to);
-        },
+        canary: (from, to) => this.flyCanary(from, to),
         isLeaving: deps.isLeaving,
       },
       policyOf(config),
@@ -84,6 +82,11 @@ export class PrimaryReload {
   /** Rejects with ConfigError, ReloadError or BusyError, and then everything is as it was. */
   run(reason: string, onProgress: (progress: ReloadProgress) => void = ignore): Promise<ReloadProgress> {
     return this.#deps.changes.run('a reload', () => this.#run(reason, onProgress));
+  }
+
+  /** Moves a connection of our own from one worker to another; rejects when it does not live on. */
+  async flyCanary(from: WorkerProcess, to: { readonly pid: number }): Promise<void> {
+    if (!this.#config.websocket.disabled) await this.#canary.fly(from, to);
   }
 
   abort(reason: string): boolean {
@@ -118,7 +121,7 @@ export class PrimaryReload {
   }
 }
 
-function policyOf({ handoff }: Config): ReloadPolicy {
+export function policyOf({ handoff }: Config): ReloadPolicy {
   return { moves: handoff.enabled, restMs: handoff.rest_timeout, closeMs: handoff.close_timeout };
 }
 

@@ -1,8 +1,8 @@
 // Composition root of the primary: engine, control socket, workers, the public port; and all of it down again.
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
-import { AgentCheck } from '../cluster/agent-check.ts';
+import type { Socket } from 'node:net';
+import { dirname } from 'node:path';
 import { agentAnswer } from '../cluster/agent-score.ts';
 import { ControlServer } from '../cluster/control-server.ts';
 import { connectionsAllowed, readDescriptorLimit } from '../cluster/descriptors.ts';
@@ -12,10 +12,10 @@ import { hostCapacity, type HostReport } from '../cluster/host-capacity.ts';
 import { hostStatus, type HostStatus } from '../cluster/host-status.ts';
 import { HostLoad } from '../cluster/host-load.ts';
 import { HostSurvey } from '../cluster/host-survey.ts';
-import { type ListenAddress, PublicListener } from '../cluster/public-listener.ts';
 import { OneAtATime } from '../cluster/one-at-a-time.ts';
+import type { Predecessor } from '../cluster/predecessor.ts';
+import type { RequestHead } from '../cluster/request-head.ts';
 import { ServiceNotifier } from '../cluster/service-notifier.ts';
-import { activatedSockets } from '../cluster/socket-activation.ts';
 import { StartWatch } from '../cluster/start-watch.ts';
 import { defaultSlotPolicy, Supervisor } from '../cluster/supervisor.ts';
 import type { WorkerProcess } from '../cluster/worker-process.ts';
@@ -26,13 +26,17 @@ import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
 import { ConfigError, HoldfastError } from '../util/errors.ts';
 import { hostRoom } from './host-room.ts';
+import { inheritedInternal, internalPlace } from './internal-socket.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
 import { PrimaryAdmission } from './primary-admission.ts';
+import { PrimaryDoors } from './primary-doors.ts';
 import { PrimaryDrain } from './primary-drain.ts';
 import { PrimaryMetrics } from './primary-metrics.ts';
 import { PrimaryRebalance } from './primary-rebalance.ts';
 import { PrimaryReload } from './primary-reload.ts';
-import { makeRuntimeDirectory, removeDeadRuntimeDirectories } from './runtime-directory.ts';
+import { forbidsSuccession, PrimarySuccession } from './primary-succession.ts';
+import { PrimaryUpgrade } from './primary-upgrade.ts';
+import { enginePath, removeDeadRuntimeDirectories } from './runtime-directory.ts';
 
 export interface PrimaryDeps {
   readonly logger: Logger;
@@ -42,6 +46,8 @@ export interface PrimaryDeps {
   readonly workerProgram: string;
   /** The configuration as files and environment give it now; rejects with ConfigError. */
   readonly reread: () => Promise<Config>;
+  /** The primary that this one is to replace. */
+  readonly predecessor?: Predecessor | undefined;
 }
 
 const HURRY_MS = 3000;
@@ -50,15 +56,20 @@ const START_PATIENCE_MS = 3000;
 
 /** Serves until it is asked to leave; resolves to the exit code. Everything it made is gone by then. */
 export async function runPrimary(config: Config, deps: PrimaryDeps): Promise<number> {
-  const primary = new Primary(config, deps);
+  let primary: Primary | undefined;
   try {
+    const facts = deps.predecessor?.facts;
+    const obstacle = facts === undefined ? '' : forbidsSuccession(facts.config, config);
+    if (obstacle !== '') throw new ConfigError(obstacle);
+    primary = new Primary(config, deps);
     return await primary.run();
   } catch (error) {
     if (!(error instanceof HoldfastError)) throw error;
     deps.logger.fatal({ reason: error.message }, 'cannot serve');
+    await deps.predecessor?.fail(error.message);
     return error instanceof ConfigError ? ConfigError.exitCode : 1;
   } finally {
-    await primary.close();
+    await primary?.close();
   }
 }
 
@@ -71,7 +82,7 @@ class Primary {
   readonly #metrics: PrimaryMetrics;
   readonly #supervisor: Supervisor;
   readonly #admission: PrimaryAdmission;
-  readonly #listener: PublicListener;
+  readonly #doors: PrimaryDoors;
   readonly #heartbeat: Heartbeat;
   readonly #leaving: PrimaryDrain;
   readonly #start = new StartWatch();
@@ -79,10 +90,13 @@ class Primary {
   readonly #notifier: ServiceNotifier;
   readonly #reload: PrimaryReload;
   readonly #rebalance: PrimaryRebalance;
-  readonly #agent: AgentCheck | undefined;
+  readonly #upgrade: PrimaryUpgrade;
+  readonly #succession: PrimarySuccession | undefined;
   readonly #load = new HostLoad(() => systemClock.monotonicMs());
   readonly #connectionsAllowed: number | null;
   #servingSinceMs = 0;
+  /** What is only once on a host is ours. */
+  #isGateway = false;
   #listening: readonly string[] = [];
 
   constructor(config: Config, deps: PrimaryDeps) {
@@ -90,14 +104,14 @@ class Primary {
     this.#deps = deps;
     const { logger } = deps;
     const clock = systemClock;
-    this.#runtimeDirectory = config.engine.type === 'memory' ? makeRuntimeDirectory() : undefined;
-    const enginePath =
-      this.#runtimeDirectory === undefined ? '' : join(this.#runtimeDirectory, 'engine.sock');
+    const inherited = deps.predecessor?.facts;
+    const engineSocketPath = enginePath(config, inherited?.engineSocketPath);
+    this.#runtimeDirectory = engineSocketPath === '' ? undefined : dirname(engineSocketPath);
     this.#engine =
       config.engine.type === 'memory'
         ? new EmbeddedEngine({
             clock,
-            path: enginePath,
+            path: engineSocketPath,
             newEpoch,
             logger,
             snapshotFile: snapshotFile(config, deps.environment),
@@ -115,7 +129,8 @@ class Primary {
         args: [],
         workers: config.workers,
         policy: defaultSlotPolicy,
-        facts: { config, engineSocketPath: enginePath },
+        facts: { config, engineSocketPath },
+        internalFd: inheritedInternal(inherited?.sockets ?? []),
       },
     );
     this.#admission = new PrimaryAdmission(
@@ -124,11 +139,21 @@ class Primary {
         metrics: this.#metrics,
         isLeaving: () => this.#drain.draining,
         connectionsAllowed: () => this.#connectionsAllowed,
+        passOn: (socket, head, bytes) => this.#passOn(socket, head, bytes),
       },
       config,
     );
     const { assigner, heads } = this.#admission;
-    this.#listener = new PublicListener({ logger, onConnection: (socket) => heads.accept(socket) });
+    this.#doors = new PrimaryDoors(
+      {
+        logger,
+        environment: deps.environment,
+        onConnection: (socket) => heads.accept(socket),
+        agentAnswer: () => this.#agentAnswer(),
+        inherited: inherited?.sockets ?? [],
+      },
+      config,
+    );
     this.#heartbeat = new Heartbeat(
       { logger, isDebugged, onSilence: (worker, silence) => this.#onSilence(worker, silence) },
       defaultHeartbeatPolicy,
@@ -154,6 +179,7 @@ class Primary {
         onEnding: () => {
           this.#reload.abort('this host is leaving');
           this.#rebalance.abort('this host is leaving');
+          this.#upgrade.abort('this host is leaving');
         },
         onServingAgain: () => {
           this.#servingSinceMs = systemClock.monotonicMs();
@@ -169,6 +195,8 @@ class Primary {
         reload: (_params, progress) => this.#reload.run('command', progress),
         'reload-abort': () => ({ aborted: this.#reload.abort('by command') }),
         rebalance: (params, progress) => this.#rebalance.command(params, progress),
+        upgrade: (params, progress) => this.#upgrade.command(params, progress),
+        'upgrade-abort': () => ({ aborted: this.#upgrade.abort('by command') }),
         'rebalance-abort': () => ({ aborted: this.#rebalance.abort('by command') }),
       },
     });
@@ -185,7 +213,7 @@ class Primary {
         assigner,
         notifier: this.#notifier,
         changes,
-        engineSocketPath: enginePath,
+        engineSocketPath,
         reread: deps.reread,
         isLeaving: () => this.#drain.draining,
         onConfig: (next) => this.#admission.configure(next),
@@ -203,9 +231,33 @@ class Primary {
       config: () => this.#reload.config,
       isLeaving: () => this.#drain.draining,
     });
-    this.#agent = config.agent_check.enabled
-      ? new AgentCheck({ logger, answer: () => this.#agentAnswer() })
-      : undefined;
+    const parts = {
+      logger,
+      environment: deps.environment,
+      supervisor: this.#supervisor,
+      admission: this.#admission,
+      doors: this.#doors,
+      reload: this.#reload,
+      engine: this.#engine,
+      notifier: this.#notifier,
+      changes,
+      isServing: () => this.#isGateway,
+      isLeaving: () => this.#drain.draining,
+    };
+    this.#upgrade = new PrimaryUpgrade({ ...parts, start: this.#start, engineSocketPath });
+    this.#succession =
+      deps.predecessor === undefined
+        ? undefined
+        : new PrimarySuccession(
+            {
+              ...parts,
+              predecessor: deps.predecessor,
+              openDoors: () => this.#openDoors(),
+              becomeGateway: () => this.#becomeGateway(),
+              closeDoors: () => this.#doors.close(true),
+            },
+            config,
+          );
     const limit = readDescriptorLimit();
     this.#connectionsAllowed = limit === undefined ? null : connectionsAllowed(limit, config.workers);
   }
@@ -218,13 +270,17 @@ class Primary {
     process.on('SIGUSR2', this.#onUpgradeSignal);
     const { workers } = this.#config;
     logger.info({ version, workers, connectionsAllowed: this.#connectionsAllowed }, 'starting');
-    await this.#cleanUpAfterOthers();
-    await this.#engine?.listen();
-    await this.#control.listen(controlSocketPath(this.#config, environment));
-    this.#supervisor.start();
-    const ended = this.#drain.whenEnded();
-    await Promise.race([this.#start.serving(START_PATIENCE_MS), ended]);
-    if (!this.#drain.draining) await this.#serve();
+    const ended = Promise.race([this.#drain.whenEnded(), this.#upgrade.whenReplaced()]);
+    if (this.#succession !== undefined) {
+      await Promise.race([this.#succession.takeOver(), ended]);
+    } else {
+      await this.#cleanUpAfterOthers();
+      await this.#engine?.listen();
+      await this.#control.listen(controlSocketPath(this.#config, environment));
+      this.#supervisor.start();
+      await Promise.race([this.#start.serving(START_PATIENCE_MS), ended]);
+      if (!this.#drain.draining) await this.#serve();
+    }
     await ended;
     return 0;
   }
@@ -235,7 +291,10 @@ class Primary {
     process.off('SIGINT', this.#onSignal);
     process.off('SIGHUP', this.#onHangUp);
     process.off('SIGUSR2', this.#onUpgradeSignal);
-    this.#listener.close();
+    await this.#upgrade.close();
+    // Of what is only once on a host nothing is removed that another primary has, or still has.
+    const isOthers = this.#upgrade.isReplaced || (this.#succession !== undefined && !this.#isGateway);
+    await this.#doors.close(isOthers);
     this.#admission.close();
     // Nobody is left after a drain; after a failed start there are workers without connections.
     this.#supervisor.leave(0, HURRY_MS);
@@ -245,37 +304,41 @@ class Primary {
     this.#drain.close();
     this.#reload.close();
     this.#metrics.close();
-    await Promise.all([
-      this.#control.close(),
-      this.#agent?.close(),
-      this.#engine?.close(),
-      this.#notifier.close(),
-    ]);
-    if (this.#runtimeDirectory !== undefined)
+    await Promise.all([this.#control.close(isOthers), this.#engine?.close(), this.#notifier.close()]);
+    if (this.#runtimeDirectory !== undefined && !isOthers)
       rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   }
 
   async #serve(): Promise<void> {
-    const { address, port, unix_socket: unixSocket } = this.#config.http_server;
-    const host = address === '' ? undefined : address;
-    const opened = activatedSockets(this.#deps.environment, process.pid);
-    const places: ListenAddress[] = opened.length > 0 ? [...opened] : [{ kind: 'tcp', host, port }];
-    if (unixSocket !== '') places.push({ kind: 'unix', path: unixSocket });
-    const listening: string[] = [];
-    for (const place of places) listening.push(await this.#listener.listen(place));
+    await this.#openDoors();
+    this.#isGateway = true;
+    this.#notifier.ready(`serving at ${this.#listening.join(', ')}`);
+    this.#notifier.startWatchdog(() => this.#heartbeat.allAnswer);
+  }
+
+  async #openDoors(): Promise<void> {
+    const { listening, url, agent } = await this.#doors.open();
     this.#listening = listening;
     this.#heartbeat.start();
-    this.#rebalance.start();
     this.#servingSinceMs = systemClock.monotonicMs();
-    const { address: agentAddress, port: agentPort } = this.#config.agent_check;
-    const agent = await this.#agent?.listen(agentAddress, agentPort);
-    const boundPort = /:(\d+)$/.exec(listening[0] ?? '')?.[1] ?? String(port);
-    const url = `ws://${urlHost(address)}:${boundPort}${this.#config.websocket.handler_prefix}`;
     const control = controlSocketPath(this.#config, this.#deps.environment);
     const internal = [...new Set(this.#supervisor.slots().flatMap(({ addresses }) => addresses))];
     this.#deps.logger.info({ url, listening, internal, control, agent }, 'listening');
-    this.#notifier.ready(`serving at ${listening.join(', ')}`);
+    this.#rebalance.start();
+  }
+
+  /** From here on another primary has nothing to say any more. */
+  async #becomeGateway(): Promise<void> {
+    const takeOver = await this.#control.prepare(controlSocketPath(this.#config, this.#deps.environment));
+    takeOver();
+    this.#isGateway = true;
+    this.#doors.closeUnused(internalPlace(this.#config));
+    await this.#notifier.adopted(`serving at ${this.#listening.join(', ')}`);
     this.#notifier.startWatchdog(() => this.#heartbeat.allAnswer);
+  }
+
+  #passOn(socket: Socket, head: RequestHead, bytes: Buffer): boolean {
+    return this.#succession?.pass(socket, head, bytes) === true || this.#upgrade.pass(socket, head, bytes);
   }
 
   async #cleanUpAfterOthers(): Promise<void> {
@@ -310,7 +373,7 @@ class Primary {
   };
 
   readonly #onUpgradeSignal = (): void => {
-    this.#deps.logger.warn('the primary is only replaced by a restart: SIGHUP replaces the workers');
+    this.#upgrade.bySignal();
   };
 
   #status(): HostStatus {
@@ -356,9 +419,4 @@ function hasWorkers({ workers }: HostStatus): boolean {
 
 function newEpoch(): string {
   return randomBytes(6).toString('base64url');
-}
-
-function urlHost(address: string): string {
-  if (address === '' || address === '0.0.0.0' || address === '::') return 'localhost';
-  return address.includes(':') ? `[${address}]` : address;
 }

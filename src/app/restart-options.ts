@@ -14,6 +14,23 @@ const FIXED = [
   ['shutdown.timeout', ({ shutdown }: Config) => shutdown.timeout],
 ] as const;
 
+/**
+ * Names of options, below `name`, that differ. The two may be of different versions: what only one of them knows counts as the
+ * same.
+ */
+export function differing(before: unknown, after: unknown, name: string): readonly string[] {
+  if (isFields(before) && isFields(after)) {
+    return Object.keys(before)
+      .filter((key) => key in after)
+      .flatMap((key) => differing(before[key], after[key], `${name}.${key}`));
+  }
+  return isDeepStrictEqual(before, after) ? [] : [name];
+}
+
+function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** Names of those that differ. */
 export function restartOptions(before: Config, after: Config): readonly string[] {
   return FIXED.flatMap(([name, read]) => (isDeepStrictEqual(read(before), read(after)) ? [] : [name]));

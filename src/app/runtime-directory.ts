@@ -3,6 +3,7 @@ import { lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Config } from '../config/schema.ts';
 
 /** The process id in it tells whose it is; mkdtemp adds six characters. */
 const NAME = /^holdfast-(\d+)-\w{6}$/;
@@ -11,8 +12,14 @@ const NAME = /^holdfast-(\d+)-\w{6}$/;
 const MIN_AGE_MS = 10_000;
 
 /** Mode 0700: nobody else reaches the sockets in it. */
-export function makeRuntimeDirectory(): string {
+function makeRuntimeDirectory(): string {
   return mkdtempSync(join(tmpdir(), `holdfast-${process.pid}-`));
+}
+
+/** Of the embedded engine: `inherited` from the primary that this one is to replace. Empty with another engine. */
+export function enginePath({ engine }: Config, inherited: string | undefined): string {
+  if (engine.type !== 'memory') return '';
+  return inherited ?? join(makeRuntimeDirectory(), 'engine.sock');
 }
 
 /** Removes the directories of this user's primaries that were killed; resolves to those that are gone. */

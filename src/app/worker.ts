@@ -327,7 +327,8 @@ export async function runWorker(): Promise<void> {
     groups.push(api);
   }
   const { internal_port: internalPort, internal_address: internalAddress } = config.http_server;
-  const internal = internalPort === null ? undefined : { host: internalAddress, port: internalPort };
+  const { internalFd: fd } = link.start;
+  const internal = internalPort === null ? undefined : { host: internalAddress, port: internalPort, fd };
   const servers = await orFail(link, () => createHttpServers({ groups, internal, logger: log }));
   transports.attach(servers.publicServer);
   serveAssignedConnections(servers.publicServer, link);

@@ -1,4 +1,5 @@
 // What commands need of the process around them.
+import type { Predecessor } from '../cluster/predecessor.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../util/clock.ts';
 
@@ -20,7 +21,9 @@ export interface CliDeps {
   /** Asks the person at the terminal; empty when they do not want to answer. Undefined when there is nobody. */
   readonly ask: ((question: string) => Promise<string>) | undefined;
   /** Becomes the primary; resolves when the gateway has ended. `reread` gives the configuration as it is written now. */
-  serve(config: Config, reread: () => Promise<Config>): Promise<void>;
+  serve(config: Config, reread: () => Promise<Config>, predecessor?: Predecessor): Promise<void>;
+  /** The primary that has started this process to be replaced by it. */
+  meetPredecessor?(): Promise<Predecessor>;
 }
 
 /** SGR parameters: switch on, switch off. */

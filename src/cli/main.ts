@@ -29,7 +29,11 @@ export async function runCommand(): Promise<void> {
       return text;
     },
     ask: process.stdin.isTTY && process.stderr.isTTY ? askAtTerminal : undefined,
-    serve: async (config, reread) => {
+    meetPredecessor: async () => {
+      const { Predecessor } = await import('../cluster/predecessor.ts');
+      return Predecessor.meet(process);
+    },
+    serve: async (config, reread, predecessor) => {
       // Loaded on demand: no other command needs it.
       const [{ runPrimary }, { createLogger }, { logLevel }] = await Promise.all([
         import('../app/primary.ts'),
@@ -43,6 +47,7 @@ export async function runCommand(): Promise<void> {
         environment: process.env,
         workerProgram: PROGRAM,
         reread,
+        predecessor,
       });
     },
   });

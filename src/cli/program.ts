@@ -17,6 +17,7 @@ import { addServe } from './serve.ts';
 import { addStatus } from './status.ts';
 import { addSub } from './sub.ts';
 import { addSubToken, addToken } from './token.ts';
+import { addUpgrade } from './upgrade.ts';
 
 /** In the order in which the help lists them. */
 const COMMANDS = [
@@ -32,6 +33,7 @@ const COMMANDS = [
   addStatus,
   addReload,
   addRebalance,
+  addUpgrade,
   addDrain,
   addDeploy,
   addHaproxy,

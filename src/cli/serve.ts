@@ -1,5 +1,5 @@
 // `holdfast serve`: checks the configuration, says what is worth saying, and becomes the primary.
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Override } from '../config/load.ts';
 import { type ConfigWarning, configWarnings, permitsNobody } from '../config/warnings.ts';
 import type { Config } from '../config/schema.ts';
@@ -12,6 +12,7 @@ interface ServeFlags extends ConfigFlags {
   readonly workers?: string;
   readonly logLevel?: string;
   readonly dev?: true;
+  readonly succeed?: true;
 }
 
 /** The shortcuts, and which option each of them sets. */
@@ -42,16 +43,33 @@ export function addServe(program: Command, deps: CliDeps): void {
       '--dev',
       'for development on this machine: no tokens, no API key, pages from localhost, loopback only',
     )
+    // Given by the primary that is to be replaced: see `upgrade`.
+    .addOption(new Option('--succeed').hideHelp())
     .addHelpText(
       'after',
       '\nExamples:\n  $ holdfast serve --dev\n  $ holdfast serve --config holdfast.yaml --set client.channel_limit=64',
     )
     .action(async (flags: ServeFlags) => {
       const read = (): Promise<Config> => configFrom(flags, deps, overridesFrom(flags));
+      if (flags.succeed === true) {
+        await succeed(read, deps);
+        return;
+      }
       const config = await read();
       announce(config, flags, deps);
       await deps.serve(config, read);
     });
+}
+
+/** What goes wrong is for whoever waits for the upgrade, too. */
+async function succeed(read: () => Promise<Config>, deps: CliDeps): Promise<void> {
+  const predecessor = await deps.meetPredecessor?.();
+  try {
+    await deps.serve(await read(), read, predecessor);
+  } catch (error) {
+    await predecessor?.fail(error instanceof Error ? error.message : String(error));
+    throw error;
+  }
 }
 
 function overridesFrom(flags: ServeFlags): Override[] {

@@ -162,6 +162,11 @@ export class AdmissionDesk {
     for (const { socket } of this.#room.leave()) this.#refuse(socket, refusal);
   }
 
+  /** Gives those who wait to somebody else, with what was read from them. */
+  giveAway(take: (socket: Socket, bytes: Buffer) => void): void {
+    for (const { socket, bytes } of this.#room.leave()) take(socket, bytes);
+  }
+
   /** Ends those who wait. May be called twice. */
   close(): void {
     this.#closed = true;

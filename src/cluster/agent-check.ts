@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from '../observe/logger.ts';
 import { addressText } from '../util/address-text.ts';
 import { ConfigError } from '../util/errors.ts';
+import { descriptorOf } from '../util/native-handle.ts';
 
 /** Questions at a time: every HAProxy asks once a second and hangs up. */
 const MAX_OPEN = 256;
@@ -25,15 +26,20 @@ export class AgentCheck {
     this.#server.maxConnections = MAX_OPEN;
   }
 
-  /** An empty host means all addresses. Resolves to where it listens. */
-  async listen(host: string, port: number): Promise<string> {
+  get descriptor(): number | undefined {
+    return descriptorOf(this.#server);
+  }
+
+  /** An empty host means all addresses; a descriptor is of a socket that listens there already. Resolves to where it listens. */
+  async listen(host: string, port: number, fd?: number): Promise<string> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', (error) => {
         reject(
           new ConfigError(`cannot answer agent checks on port ${port}: ${error.message}`, { cause: error }),
         );
       });
-      this.#server.listen({ port, ...(host === '' ? {} : { host }) }, resolve);
+      const at = { port, ...(host === '' ? {} : { host }) };
+      this.#server.listen(fd === undefined ? at : { fd }, resolve);
     });
     this.#server.removeAllListeners('error');
     this.#server.on('error', (error) => this.#deps.logger.warn({ err: error }, 'agent check: cannot accept'));

@@ -37,7 +37,7 @@ export class Canary implements WorkerObserver {
   }
 
   /** Rejects when the connection does not live on. */
-  async fly(from: WorkerProcess, to: WorkerProcess): Promise<void> {
+  async fly(from: WorkerProcess, to: Pick<WorkerProcess, 'pid'>): Promise<void> {
     const pair = await socketPair(this.#deps.socketPath);
     const sid = randomBytes(SID_BYTES).toString('base64url');
     const timer = setTimeout(
@@ -93,7 +93,7 @@ export class Canary implements WorkerObserver {
     });
   }
 
-  async #move(from: WorkerProcess, to: WorkerProcess, sid: string): Promise<void> {
+  async #move(from: WorkerProcess, to: Pick<WorkerProcess, 'pid'>, sid: string): Promise<void> {
     const report = await new Promise<MoveReport | undefined>((resolve) => {
       this.#waiting = { process: from, onEnd: resolve };
       from.post({ type: 'move', to: to.pid, sid, part: null });

@@ -117,6 +117,14 @@ export class HeadReader {
     this.#timer ??= setTimeout(this.#expire, this.#limits.timeoutMs);
   }
 
+  /** Gives those that have not finished a head to somebody else, with what was read from them. */
+  giveAway(take: (socket: Socket, bytes: Buffer) => void): void {
+    for (const pending of this.#pending) {
+      this.#release(pending);
+      take(pending.socket, pending.bytes);
+    }
+  }
+
   /** Ends those that have not finished a head. May be called twice. */
   close(): void {
     this.#closed = true;

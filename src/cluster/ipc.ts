@@ -16,6 +16,8 @@ export interface StartFacts {
   readonly incarnation: number;
   /** UNIX socket of the embedded engine; empty when another engine is configured. */
   readonly engineSocketPath: string;
+  /** Descriptor of the primary that listens at the internal port; null: it is opened. */
+  readonly internalFd: number | null;
 }
 
 export interface WorkerVitals {

@@ -1,12 +1,12 @@
 // Orders to a worker to give connections to another one, and what it reports of them until it is done or gone.
 import type { MoveOrder, MoveReport, ToPrimary } from './ipc.ts';
+import type { MovePeer } from './move-relay.ts';
 import type { WorkerObserver } from './supervisor.ts';
-import type { WorkerProcess } from './worker-process.ts';
 
 const ENDED = 'the worker has ended';
 
 interface UnderWay {
-  readonly from: WorkerProcess;
+  readonly from: MovePeer;
   readonly onReport: (report: MoveReport) => void;
   readonly finish: (report: MoveReport) => void;
   last: MoveReport;
@@ -17,8 +17,8 @@ export class OrderedMoves implements WorkerObserver {
 
   /** Resolves to the last report. One order at a time. */
   run(
-    from: WorkerProcess,
-    to: WorkerProcess,
+    from: MovePeer,
+    to: MovePeer,
     onReport: (report: MoveReport) => void,
     part: MoveOrder['part'] = null,
   ): Promise<MoveReport> {
@@ -34,7 +34,7 @@ export class OrderedMoves implements WorkerObserver {
     this.#underWay?.from.post({ type: 'move-stop' });
   }
 
-  message(process: WorkerProcess, message: ToPrimary): void {
+  message(process: MovePeer, message: ToPrimary): void {
     const underWay = this.#underWay;
     if (message.type !== 'moves' || underWay?.from !== process) return;
     underWay.last = message;
@@ -42,7 +42,7 @@ export class OrderedMoves implements WorkerObserver {
     if (message.ended !== null) this.#finish(message);
   }
 
-  gone(process: WorkerProcess): void {
+  gone(process: MovePeer): void {
     const underWay = this.#underWay;
     if (underWay?.from !== process) return;
     this.#finish({ ...underWay.last, left: 0, ended: ENDED });

@@ -20,7 +20,9 @@ export interface ChannelEnd {
   on(event: 'message', listener: (message: unknown, handle: unknown) => void): unknown;
   on(event: 'internalMessage', listener: (message: unknown) => void): unknown;
   on(event: 'disconnect', listener: () => void): unknown;
-  off(event: string, listener: (...args: never[]) => void): unknown;
+  off(event: 'message', listener: (message: unknown, handle: unknown) => void): unknown;
+  off(event: 'internalMessage', listener: (message: unknown) => void): unknown;
+  off(event: 'disconnect', listener: () => void): unknown;
   emit(event: 'disconnect'): boolean;
 }
 

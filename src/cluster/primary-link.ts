@@ -100,8 +100,10 @@ export class PrimaryLink implements WorkerObserver {
   /** What moves connections at this end. The workers that this end has already are `present`. */
   attach(relay: MoveRelay, present: readonly WorkerProcess[]): void {
     this.#relay = relay;
+    for (const worker of this.#remote.values()) relay.joined(worker);
     for (const worker of present) this.#local.set(worker.pid, worker);
-    for (const worker of present) this.tell({ type: 'worker', pid: worker.pid, slot: worker.slot, immovable: '' });
+    for (const worker of present)
+      this.tell({ type: 'worker', pid: worker.pid, slot: worker.slot, immovable: '' });
   }
 
   tell(message: BetweenPrimaries): void {
@@ -125,6 +127,8 @@ export class PrimaryLink implements WorkerObserver {
 
   /** Passes a connection on; `returned` is called when it cannot be and nobody has seen it. */
   passOn(socket: Socket, bytes: Buffer, returned: () => void): void {
+    // While it waits, too: what is read here would be lost.
+    if (freeze(socket) === undefined) return;
     this.#channel.deliver({
       message: { type: 'connection', bytes },
       handle: () => freeze(socket),

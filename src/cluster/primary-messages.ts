@@ -14,8 +14,6 @@ export interface SuccessionFacts {
   readonly engineSocketPath: string;
   /** Descriptors that were inherited, by the names of their places. */
   readonly sockets: readonly (readonly [place: string, fd: number])[];
-  /** Places that systemd opened, by name. */
-  readonly activated: readonly { readonly name: string; readonly fd: number }[];
 }
 
 export type BetweenPrimaries =
@@ -69,7 +67,6 @@ export function isSuccessionFacts(value: unknown): value is SuccessionFacts {
     typeof value['version'] === 'number' &&
     typeof value['engineSocketPath'] === 'string' &&
     Array.isArray(value['sockets']) &&
-    Array.isArray(value['activated']) &&
     'config' in value
   );
 }

@@ -37,6 +37,12 @@ export class ServiceNotifier {
     this.#notify('RELOADING=1', `STATUS=${status}`);
   }
 
+  /** This process is the service from now on. Resolves when systemd has worked on that: the other one may end. */
+  async adopted(status: string): Promise<void> {
+    this.#notify(`MAINPID=${process.pid}`, 'READY=1', `STATUS=${status}`);
+    await this.#running;
+  }
+
   stopping(status: string): void {
     this.#notify('STOPPING=1', `STATUS=${status}`);
   }

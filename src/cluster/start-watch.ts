@@ -21,6 +21,11 @@ export class StartWatch implements WorkerObserver {
     await this.#until(() => this.#booting.size === 0, patienceMs);
   }
 
+  /** Resolves when no worker is starting, or after `patienceMs`. */
+  settled(patienceMs: number): Promise<void> {
+    return this.#until(() => this.#booting.size === 0, patienceMs);
+  }
+
   forked(process: WorkerProcess): void {
     this.#booting.add(process);
   }

@@ -48,6 +48,8 @@ export interface SupervisorConfig {
   readonly policy: SlotPolicy;
   /** What every worker is told at its start. */
   readonly facts: WorkerFacts;
+  /** See StartFacts; with the configuration that the worker gets. */
+  readonly internalFd?: (config: unknown) => number | null;
 }
 
 export interface SlotView {
@@ -102,6 +104,17 @@ export class Supervisor {
   /** In the order of registration they are told of everything from now on. */
   observe(...observers: readonly WorkerObserver[]): void {
     this.#observers.push(...observers);
+  }
+
+  unobserve(observer: WorkerObserver): void {
+    const index = this.#observers.indexOf(observer);
+    if (index !== -1) this.#observers.splice(index, 1);
+  }
+
+  /** After `leave`: every slot has a process again. */
+  revive(): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    for (const slot of this.#slots) this.#dispatch(slot, { type: 'start', nowMs });
   }
 
   start(): void {
@@ -333,9 +346,10 @@ export class Supervisor {
       process.kill();
       return;
     }
-    const { workers } = this.#config;
+    const { workers: slots, internalFd: descriptor } = this.#config;
     const { number, incarnation, facts } = slot;
-    process.post({ type: 'start', facts: { ...facts, slot: number, slots: workers, incarnation } });
+    const internalFd = descriptor?.(facts.config) ?? null;
+    process.post({ type: 'start', facts: { ...facts, slot: number, slots, incarnation, internalFd } });
     // Told to leave before it could listen.
     if (slot.state.name === 'leaving') process.post({ type: 'stop' });
   }

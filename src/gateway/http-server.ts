@@ -31,10 +31,17 @@ export interface RouteGroup {
   register(app: FastifyInstance): void;
 }
 
+export interface InternalAddress {
+  readonly host: string;
+  readonly port: number;
+  /** Of a socket of the primary that listens there already. */
+  readonly fd?: number | null;
+}
+
 export interface HttpServersOptions {
   readonly groups: readonly RouteGroup[];
   /** Listener of its own for groups with `place: 'internal'`. */
-  readonly internal?: { readonly host: string; readonly port: number } | undefined;
+  readonly internal?: InternalAddress | undefined;
   readonly limits?: Partial<HttpLimits> | undefined;
   readonly logger: Logger;
 }
@@ -247,11 +254,11 @@ function refuseTunnel(_request: IncomingMessage, socket: Duplex): void {
   );
 }
 
-async function listen(server: Server, at: { readonly host: string; readonly port: number }): Promise<void> {
+async function listen(server: Server, { host, port, fd = null }: InternalAddress): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    const onError = (error: Error): void => reject(listenError(error, `internal port ${at.port}`));
+    const onError = (error: Error): void => reject(listenError(error, `internal port ${port}`));
     server.once('error', onError);
-    server.listen({ host: at.host, port: at.port }, () => {
+    server.listen(fd === null ? { host, port } : { fd }, () => {
       server.off('error', onError);
       resolve();
     });

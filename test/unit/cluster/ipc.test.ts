@@ -2,7 +2,7 @@
 import t from 'tap';
 import { isToPrimary, isToWorker, type ToPrimary, type ToWorker } from '../../../src/cluster/ipc.ts';
 
-const facts = { config: {}, slot: 1, slots: 2, incarnation: 1, engineSocketPath: '' };
+const facts = { config: {}, slot: 1, slots: 2, incarnation: 1, internalFd: null, engineSocketPath: '' };
 const vitals = {
   loopLagMs: 1.5,
   rssBytes: 1,

@@ -1,0 +1,219 @@
+// How a primary has itself replaced: by command and by SIGUSR2, with the program, the Node and the configuration that are on
+// disk now.
+import type { Socket } from 'node:net';
+import type { OneAtATime } from '../cluster/one-at-a-time.ts';
+import type { RequestHead } from '../cluster/request-head.ts';
+import type { ServiceNotifier } from '../cluster/service-notifier.ts';
+import type { StartWatch } from '../cluster/start-watch.ts';
+import { Successor } from '../cluster/successor.ts';
+import type { Supervisor } from '../cluster/supervisor.ts';
+import { Upgrade, UpgradeError, type UpgradeProgress } from '../cluster/upgrade.ts';
+import type { Logger } from '../observe/logger.ts';
+import { systemClock } from '../util/clock.ts';
+import type { EmbeddedEngine } from './embedded-engine.ts';
+import { internalSocket } from './internal-socket.ts';
+import type { PrimaryAdmission } from './primary-admission.ts';
+import type { PrimaryDoors } from './primary-doors.ts';
+import { policyOf, type PrimaryReload } from './primary-reload.ts';
+
+export interface PrimaryUpgradeDeps {
+  readonly logger: Logger;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly supervisor: Supervisor;
+  readonly admission: PrimaryAdmission;
+  readonly doors: PrimaryDoors;
+  readonly reload: PrimaryReload;
+  readonly engine: EmbeddedEngine | undefined;
+  readonly engineSocketPath: string;
+  readonly start: StartWatch;
+  readonly notifier: ServiceNotifier;
+  readonly changes: OneAtATime;
+  readonly isServing: () => boolean;
+  readonly isLeaving: () => boolean;
+}
+
+/** Meant for this process alone. */
+const NOT_INHERITED = ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'WATCHDOG_PID'];
+export const SUCCEED_FLAG = '--succeed';
+/** Connections at the door reach the other primary in moments. */
+const LAST_WORDS_MS = 3000;
+const REVIVE_MS = 30_000;
+
+export class PrimaryUpgrade {
+  readonly #deps: PrimaryUpgradeDeps;
+  readonly #upgrade: Upgrade;
+  readonly #whenReplaced: (() => void)[] = [];
+  #running: Promise<unknown> = Promise.resolve();
+  #successor: Successor | undefined;
+  #isReplaced = false;
+
+  constructor(deps: PrimaryUpgradeDeps) {
+    this.#deps = deps;
+    const { logger, supervisor, admission, reload, isLeaving } = deps;
+    this.#upgrade = new Upgrade({
+      clock: systemClock,
+      logger,
+      supervisor,
+      moves: reload.moves,
+      connections: (process) => admission.assigner.connections(process),
+      canary: (from, to) => reload.flyCanary(from, to),
+      start: (node) => this.#start(node),
+      passOn: (successor) => {
+        this.#successor = successor;
+        if (successor !== undefined) {
+          admission.desk.giveAway((socket, bytes) => successor.passOn(socket, bytes, () => socket.destroy()));
+        }
+      },
+      giveEngine: async () => undefined,
+      revive: () => this.#revive(),
+      finish: (successor) => this.#finish(successor),
+      isLeaving,
+    });
+  }
+
+  /** Another primary serves what this one has served. */
+  get isReplaced(): boolean {
+    return this.#isReplaced;
+  }
+
+  /** Resolves when another primary is the gateway. */
+  whenReplaced(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#isReplaced) resolve();
+      else this.#whenReplaced.push(resolve);
+    });
+  }
+
+  /** A connection whose head has been read: true when another primary gets it. */
+  pass(socket: Socket, head: RequestHead, bytes: Buffer): boolean {
+    if (this.#successor === undefined) return false;
+    this.#successor.passOn(socket, bytes, () => this.#deps.admission.assigner.accept(socket, head, bytes));
+    return true;
+  }
+
+  /** Rejects with UpgradeError or BusyError, and then everything is as it was. */
+  run(
+    reason: string,
+    node: string,
+    onProgress: (progress: UpgradeProgress) => void = ignore,
+  ): Promise<UpgradeProgress> {
+    const running = this.#deps.changes.run('upgrade', () => this.#run(reason, node, onProgress));
+    this.#running = running.catch(() => undefined);
+    return running;
+  }
+
+  command(params: unknown, onProgress: (progress: UpgradeProgress) => void): Promise<UpgradeProgress> {
+    const hasNode = typeof params === 'object' && params !== null && 'node' in params;
+    return this.run('command', hasNode && typeof params.node === 'string' ? params.node : '', onProgress);
+  }
+
+  bySignal(): void {
+    const { logger } = this.#deps;
+    this.run('SIGUSR2', '').catch((error: unknown) => {
+      logger.error({ reason: error instanceof Error ? error.message : String(error) }, 'upgrade failed');
+    });
+  }
+
+  abort(reason: string): boolean {
+    return this.#upgrade.abort(reason);
+  }
+
+  /** Resolves when nothing is under way any more. */
+  async close(): Promise<void> {
+    this.abort('this host is leaving');
+    await this.#running;
+  }
+
+  async #run(
+    reason: string,
+    node: string,
+    onProgress: (progress: UpgradeProgress) => void,
+  ): Promise<UpgradeProgress> {
+    const { logger, notifier, isLeaving, isServing, reload, environment } = this.#deps;
+    if (isLeaving()) throw new UpgradeError('this host is leaving');
+    if (!isServing()) throw new UpgradeError('the gateway is still starting');
+    const obstacle = obstacleTo(environment);
+    if (obstacle !== '') throw new UpgradeError(obstacle);
+    logger.info({ reason, node }, 'upgrading');
+    notifier.reloading('replacing the primary');
+    const unwatch = this.#upgrade.watch(onProgress);
+    try {
+      const done = await this.#upgrade.run(node, policyOf(reload.config));
+      this.#isReplaced = true;
+      for (const resolve of this.#whenReplaced) resolve();
+      return done;
+    } catch (error) {
+      if (!isLeaving()) notifier.ready('serving');
+      throw error;
+    } finally {
+      unwatch();
+    }
+  }
+
+  #start(node: string): Successor {
+    const { supervisor, reload, doors, admission, environment, engineSocketPath } = this.#deps;
+    const [, program = '', ...args] = process.argv;
+    const addresses = supervisor.slots().flatMap(({ addresses: own }) => own);
+    const open = doors.descriptors;
+    const known = open.map(([, fd]) => fd);
+    return new Successor(
+      {
+        program,
+        args: [...args.filter((arg) => arg !== SUCCEED_FLAG), SUCCEED_FLAG],
+        node: node === '' ? process.execPath : node,
+        nodeArgs: process.execArgv,
+        environment: Object.fromEntries(
+          Object.entries(environment).filter(([name]) => !NOT_INHERITED.includes(name)),
+        ),
+        sockets: [...open, ...internalSocket(reload.config, addresses, known)],
+      },
+      {
+        supervisor,
+        relay: reload.relay,
+        facts: { config: reload.config, engineSocketPath },
+        onReport: (worker, report) => reload.moves.message(worker, { type: 'moves', ...report }),
+        onWorkerGone: (worker) => reload.moves.gone(worker),
+        onConnection: (socket) => admission.heads.accept(socket),
+      },
+    );
+  }
+
+  /** The other one listens at the same sockets: who is at the door of this one goes there, and this one closes. */
+  async #finish(successor: Successor): Promise<void> {
+    const { doors, admission } = this.#deps;
+    await doors.close(true);
+    admission.giveAway((socket, bytes) => successor.passOn(socket, bytes, () => socket.destroy()));
+    let timer: NodeJS.Timeout | undefined;
+    const tooLong = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, LAST_WORDS_MS);
+    });
+    await Promise.race([successor.whenEmpty(), tooLong]);
+    clearTimeout(timer);
+    successor.release();
+  }
+
+  async #revive(): Promise<void> {
+    const { supervisor, start, isLeaving } = this.#deps;
+    if (isLeaving()) return;
+    supervisor.revive();
+    await start.settled(REVIVE_MS);
+  }
+}
+
+/** Why the primary cannot be replaced here, and what to do instead; empty when it can. */
+function obstacleTo(environment: Readonly<Record<string, string | undefined>>): string {
+  if (environment['pm_id'] !== undefined) {
+    return (
+      'pm2 watches the process that it has started, and would start a second gateway when that one ends: ' +
+      'use `holdfast reload` for application and configuration; for the gateway itself `pm2 restart`, or systemd'
+    );
+  }
+  if (process.pid === 1) {
+    return 'this is the first process of a container, which ends with it: replace the container instead';
+  }
+  return '';
+}
+
+function ignore(): void {
+  // Nobody watches.
+}

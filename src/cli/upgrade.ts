@@ -1,0 +1,90 @@
+// `holdfast upgrade`: another primary, from the program and the Node that are on disk now, takes everything over from the one
+// that runs, while its clients stay connected.
+import type { Command } from 'commander';
+import type { UpgradeProgress } from '../cluster/upgrade.ts';
+import { abortChange, movesText, runChange } from './change.ts';
+import type { CliDeps } from './cli-deps.ts';
+import { addConfigFlags, type ConfigFlags } from './config-options.ts';
+import { withControl } from './control.ts';
+import { ProgressDisplay } from './progress.ts';
+
+interface UpgradeFlags extends ConfigFlags {
+  readonly node?: string;
+  readonly json?: true;
+  readonly abort?: true;
+}
+
+export function addUpgrade(program: Command, deps: CliDeps): void {
+  addConfigFlags(
+    program
+      .command('upgrade')
+      .description('replace the running gateway itself, its primary too, by what is installed now'),
+  )
+    .option(
+      '--node <path>',
+      'the Node that it runs on from then on; by default the path of the one it runs on',
+    )
+    .option('--abort', 'stop the upgrade that is under way, and put back what it has changed')
+    .option('--json', 'print progress and result as JSON, one object a line')
+    .addHelpText(
+      'after',
+      '\nFor a new version of Holdfast or of Node; for application and configuration alone `reload` does. A second\n' +
+        'gateway is started with the command line of the first, reads the configuration anew, and gets the listening\n' +
+        'sockets, all connections and the state of the embedded engine. Should it not come up, the first one goes on.\n' +
+        'Not under pm2, which follows the process that it has started. Interrupting this command stops the upgrade,\n' +
+        'until the old workers are ended.\n\n' +
+        'Examples:\n  $ holdfast upgrade --config holdfast.yaml\n  $ holdfast upgrade --node /opt/node-22/bin/node',
+    )
+    .action(async (flags: UpgradeFlags) => {
+      await withControl(flags, deps, async (control) => {
+        if (flags.abort === true) {
+          await abortChange(control, 'upgrade', 'upgrade', { json: flags.json === true, deps });
+          return;
+        }
+        const display = new ProgressDisplay<UpgradeProgress>(
+          deps,
+          {
+            isReport: isProgress,
+            text: progressText,
+            step: ({ worker, state }) => `${worker} ${state}`,
+          },
+          flags,
+        );
+        const done = await runChange(control, {
+          method: 'upgrade',
+          params: { node: flags.node ?? '' },
+          display,
+        });
+        if (isProgress(done)) display.finish(doneText(done));
+      });
+    });
+}
+
+const STATE_TEXTS: Readonly<Record<UpgradeProgress['state'], string>> = {
+  starting: 'starting the new primary',
+  checking: 'checking its workers',
+  moving: 'moving connections',
+  closing: 'ending the old workers',
+  engine: 'giving the engine over',
+  finishing: 'telling everybody',
+  'putting-back': 'putting back',
+  done: 'done',
+  failed: 'failed',
+};
+
+function progressText(progress: UpgradeProgress): string {
+  const { state, worker, workers } = progress;
+  const which = state === 'moving' && worker > 0 ? ` of worker ${worker} of ${workers}` : '';
+  return `${STATE_TEXTS[state]}${which}; ${movesText(progress)}`;
+}
+
+function doneText({ pid, moved, closed }: UpgradeProgress): string {
+  const rest = closed > 0 ? `, ${closed} closed to come back` : '';
+  return `upgraded: process ${pid} is the gateway, ${moved} connections moved${rest}`;
+}
+
+function isProgress(value: unknown): value is UpgradeProgress {
+  return (
+    typeof value === 'object' && value !== null && 'state' in value && 'moved' in value && 'pid' in value
+  );
+}

@@ -1,0 +1,209 @@
+// The primary that is to replace this one, as this one sees it: a child that inherits the listening sockets, says hello, gets
+// to know what it needs, and starts its workers.
+import { type ChildProcess, fork } from 'node:child_process';
+import type { Socket } from 'node:net';
+import { UnavailableError } from '../util/errors.ts';
+import { finishDisconnect } from '../util/native-handle.ts';
+import type { MoveReport } from './ipc.ts';
+import type { MoveRelay } from './move-relay.ts';
+import { PrimaryLink, type RemoteWorker } from './primary-link.ts';
+import { SUCCESSION_VERSION, type SuccessionFacts } from './primary-messages.ts';
+import type { Supervisor } from './supervisor.ts';
+import type { WorkerProcess } from './worker-process.ts';
+
+export interface SuccessorProgram {
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly node: string;
+  readonly nodeArgs: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Listening sockets, by the names of their places. */
+  readonly sockets: readonly (readonly [place: string, fd: number])[];
+}
+
+export interface SuccessorDeps {
+  readonly supervisor: Supervisor;
+  readonly relay: MoveRelay;
+  readonly facts: Omit<SuccessionFacts, 'version' | 'sockets'>;
+  readonly onReport: (worker: RemoteWorker, report: MoveReport) => void;
+  readonly onWorkerGone: (worker: RemoteWorker) => void;
+  /** A connection that it gives back. */
+  readonly onConnection: (socket: Socket) => void;
+}
+
+/** From its start until its workers are ready. */
+const START_MS = 120_000;
+const HELLO_MS = 60_000;
+const ANSWER_MS = 5000;
+/** After what it was given to end its connections. */
+const KILL_AFTER_MS = 15_000;
+const EXIT_MS = 1000;
+/** stdin, stdout, stderr and the channel. */
+const FIRST_INHERITED = 4;
+
+export class Successor {
+  readonly #child: ChildProcess;
+  readonly #link: PrimaryLink;
+  readonly #exited: Promise<void>;
+  readonly #sockets: readonly (readonly [place: string, fd: number])[];
+  #isReady = false;
+  #failure: string | undefined;
+  #onChange: (() => void) | undefined;
+  #said = 'nothing';
+
+  constructor(what: SuccessorProgram, deps: SuccessorDeps) {
+    this.#child = fork(what.program, [...what.args], {
+      execPath: what.node,
+      execArgv: [...what.nodeArgs],
+      env: { ...what.environment },
+      serialization: 'advanced',
+      // Its descriptors are the same sockets: as long as one of us has them open, nobody is refused.
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...what.sockets.map(([, fd]) => fd)],
+    });
+    this.#sockets = what.sockets.map(([place], index) => [place, FIRST_INHERITED + index]);
+    const { supervisor, relay, facts } = deps;
+    this.#link = new PrimaryLink({
+      end: this.#child,
+      onAsked: (method, params) => this.#onAsked(method, params, facts),
+      onWorker: () => this.#onChange?.(),
+      onReport: deps.onReport,
+      onRemoteGone: deps.onWorkerGone,
+      onConnection: deps.onConnection,
+      onPiece: () => undefined,
+      onEnd: () => {
+        supervisor.unobserve(this.#link);
+        // Its exit says more.
+        setTimeout(() => this.#fail('the new primary has ended'), EXIT_MS).unref();
+      },
+    });
+    this.#exited = new Promise((resolve) => {
+      this.#child.once('error', (error) => {
+        this.#fail(`the new primary cannot be started: ${error.message}`);
+        resolve();
+      });
+      this.#child.once('exit', (code, signal) => {
+        const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
+        this.#fail(`the new primary ended with ${how}: its log says why`);
+        resolve();
+        setTimeout(() => finishDisconnect(this.#child), ANSWER_MS).unref();
+      });
+    });
+    this.#link.attach(relay, mainWorkers(supervisor));
+    supervisor.observe(this.#link);
+  }
+
+  get pid(): number | null {
+    return this.#child.pid ?? null;
+  }
+
+  get isAlive(): boolean {
+    return this.#link.isOpen && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Its workers that are ready now. */
+  get workers(): readonly RemoteWorker[] {
+    return this.#link.workers;
+  }
+
+  /** Resolves when it could serve; rejects with why it never will. */
+  async ready(): Promise<void> {
+    const hello = setTimeout(() => {
+      if (this.#said === 'nothing') this.#fail('the new primary does not say hello');
+    }, HELLO_MS);
+    const timer = setTimeout(
+      () => this.#fail(`the new primary is not ready after ${START_MS / 1000} s`),
+      START_MS,
+    );
+    try {
+      await new Promise<void>((resolve) => {
+        this.#onChange = (): void => {
+          if (this.#isReady || this.#failure !== undefined) resolve();
+        };
+        this.#onChange();
+      });
+    } finally {
+      clearTimeout(hello);
+      clearTimeout(timer);
+      this.#onChange = undefined;
+    }
+    if (this.#failure !== undefined) throw new UnavailableError(this.#failure);
+  }
+
+  /** Whoever waits for it to be ready is refused. */
+  stopWaiting(reason: string): void {
+    if (!this.#isReady) this.#fail(reason);
+  }
+
+  ask(method: string, params: unknown, timeoutMs: number): Promise<unknown> {
+    return this.#link.ask(method, params, timeoutMs);
+  }
+
+  piece(bytes: Uint8Array): void {
+    this.#link.tell({ type: 'piece', bytes });
+  }
+
+  passOn(socket: Socket, bytes: Buffer, returned: () => void): void {
+    this.#link.passOn(socket, bytes, returned);
+  }
+
+  whenEmpty(): Promise<void> {
+    return this.#link.whenEmpty();
+  }
+
+  /** It is not wanted: what it still has is closed over `overMs`. Resolves when it is gone. */
+  async end(overMs: number): Promise<void> {
+    if (this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null) {
+      const timer = setTimeout(() => this.#child.kill('SIGKILL'), overMs + KILL_AFTER_MS);
+      this.#link.ask('leave', overMs, ANSWER_MS).catch(() => this.#child.kill('SIGKILL'));
+      await this.#exited;
+      clearTimeout(timer);
+    }
+    this.#link.close();
+  }
+
+  /** It is the gateway now; this process may end. */
+  release(): void {
+    this.#link.close();
+    if (this.#child.connected) this.#child.disconnect();
+    this.#child.unref();
+  }
+
+  async #onAsked(
+    method: string,
+    params: unknown,
+    facts: Omit<SuccessionFacts, 'version' | 'sockets'>,
+  ): Promise<unknown> {
+    switch (method) {
+      case 'hello':
+        this.#said = 'hello';
+        if (params !== SUCCESSION_VERSION) {
+          throw new UnavailableError(
+            `it takes over by version ${String(params)} of the procedure, this one gives by ${SUCCESSION_VERSION}: restart instead`,
+          );
+        }
+        return Promise.resolve({ ...facts, version: SUCCESSION_VERSION, sockets: this.#sockets });
+      case 'ready':
+        this.#isReady = true;
+        this.#onChange?.();
+        return Promise.resolve(null);
+      case 'failed':
+        this.#fail(String(params));
+        return Promise.resolve(null);
+      default:
+        throw new UnavailableError(`this primary knows no '${method}'`);
+    }
+  }
+
+  #fail(reason: string): void {
+    this.#failure ??= reason;
+    this.#onChange?.();
+  }
+}
+
+function mainWorkers(supervisor: Supervisor): readonly WorkerProcess[] {
+  return supervisor
+    .slots()
+    .flatMap(({ role, state, process }) =>
+      role === 'main' && state.name === 'ready' && process !== undefined ? [process] : [],
+    );
+}

@@ -1,0 +1,322 @@
+// Replaces the primary itself while clients stay connected: another one is started from what is on disk now, with workers of
+// its own; it proves that connections live on there, opens the same doors, gets all connections, then the embedded engine,
+// and in the end the name of the service. Until its workers are ended, the one that is replaced can go on as before.
+import type { Logger } from '../observe/logger.ts';
+import type { Clock } from '../util/clock.ts';
+import { HoldfastError } from '../util/errors.ts';
+import type { MovePeer } from './move-relay.ts';
+import type { OrderedMoves } from './ordered-moves.ts';
+import type { RemoteWorker } from './primary-link.ts';
+import type { ReloadPolicy } from './reload.ts';
+import type { Successor } from './successor.ts';
+import type { Supervisor } from './supervisor.ts';
+import type { WorkerProcess } from './worker-process.ts';
+
+export interface UpgradeDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly supervisor: Supervisor;
+  readonly moves: OrderedMoves;
+  /** Connections that this worker has. */
+  readonly connections: (process: WorkerProcess) => number;
+  /** Moves a connection of our own from one to the other; rejects when it does not live on. */
+  readonly canary: (from: WorkerProcess, to: MovePeer) => Promise<void>;
+  /** Starts the other primary; `node` is empty for the one that runs this. Throws UpgradeError. */
+  readonly start: (node: string) => Successor;
+  /** Connections that come from now on go to the successor; undefined: to the own workers again. */
+  readonly passOn: (successor: Successor | undefined) => void;
+  /** Gives the embedded engine away; nothing to do with another one. Rejects when it is still ours. */
+  readonly giveEngine: (successor: Successor) => Promise<void>;
+  /** The own workers have been ended in vain: starts them again. */
+  readonly revive: () => Promise<void>;
+  /** It is the gateway: who is still at the doors of this one goes there. */
+  readonly finish: (successor: Successor) => Promise<void>;
+  readonly isLeaving: () => boolean;
+}
+
+export interface UpgradeProgress {
+  readonly state:
+    | 'starting'
+    | 'checking'
+    | 'moving'
+    | 'closing'
+    | 'engine'
+    | 'finishing'
+    | 'putting-back'
+    | 'done'
+    | 'failed';
+  /** Of the new primary; null while there is none. */
+  readonly pid: number | null;
+  /** Worker that gives its connections away, and how many there are. */
+  readonly worker: number;
+  readonly workers: number;
+  readonly moved: number;
+  /** Connections still to be moved. */
+  readonly left: number;
+  /** Could not be moved, and were told to come back. */
+  readonly closed: number;
+  /** Moves a second, lately; 0 while nothing is known. */
+  readonly perSecond: number;
+  /** Until the last connection is moved; null while nothing is known. */
+  readonly leftMs: number | null;
+}
+
+export class UpgradeError extends HoldfastError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('HOLDFAST_UPGRADE', message, options);
+  }
+}
+
+/** What the two primaries ask each other is done in moments; a busy machine takes longer. */
+const ANSWER_MS = 20_000;
+/** After its connections are gone a worker ends its requests and what it has under way. */
+const KILL_AFTER_MS = 10_000;
+const MOVE_ATTEMPTS = 5;
+const RETRY_PAUSE_MS = 200;
+/** Connections accepted before reach their workers. */
+const DELIVERY_MS = 2000;
+
+export class Upgrade {
+  readonly #deps: UpgradeDeps;
+  readonly #watchers = new Set<(progress: UpgradeProgress) => void>();
+  #progress: UpgradeProgress | undefined;
+  #successor: Successor | undefined;
+  #aborted: string | undefined;
+  /** The own workers are ended: it goes through, or they are started again. */
+  #isFinal = false;
+  #startedMovingMs = 0;
+
+  constructor(deps: UpgradeDeps) {
+    this.#deps = deps;
+  }
+
+  get isRunning(): boolean {
+    return (
+      this.#progress !== undefined && this.#progress.state !== 'done' && this.#progress.state !== 'failed'
+    );
+  }
+
+  watch(watcher: (progress: UpgradeProgress) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /** Resolves when the other primary is the gateway. Rejects with UpgradeError: then this one still is. */
+  async run(node: string, policy: ReloadPolicy): Promise<UpgradeProgress> {
+    const { logger, clock, passOn, start } = this.#deps;
+    const startMs = clock.monotonicMs();
+    this.#aborted = undefined;
+    this.#isFinal = false;
+    this.#startedMovingMs = 0;
+    this.#progress = this.#started();
+    this.#tell({});
+    let successor: Successor | undefined;
+    try {
+      successor = start(node);
+      this.#successor = successor;
+      this.#tell({ pid: successor.pid });
+      await this.#hand(successor, policy);
+    } catch (error) {
+      const reason = messageOf(error);
+      logger.error({ reason, moved: this.#progress.moved }, 'upgrade stopped');
+      if (successor !== undefined) await this.#giveUp(successor, policy);
+      passOn(undefined);
+      this.#successor = undefined;
+      this.#tell({ state: 'failed' });
+      throw error instanceof UpgradeError ? error : new UpgradeError(reason, { cause: error });
+    }
+    this.#successor = undefined;
+    this.#tell({ state: 'done', left: 0, leftMs: 0 });
+    const { moved, closed } = this.#progress;
+    const tookMs = Math.round(clock.monotonicMs() - startMs);
+    logger.info({ pid: successor.pid, moved, closed, tookMs }, 'upgraded: another primary serves');
+    return this.#progress;
+  }
+
+  /** Stops, and puts back what is not done. False when nothing is under way, or when it is too late. */
+  abort(reason: string): boolean {
+    if (!this.isRunning || this.#isFinal) return false;
+    this.#aborted ??= reason;
+    this.#successor?.stopWaiting(`stopped: ${reason}`);
+    this.#deps.moves.stop();
+    return true;
+  }
+
+  async #hand(successor: Successor, policy: ReloadPolicy): Promise<void> {
+    const { supervisor, passOn, giveEngine, logger } = this.#deps;
+    await successor.ready();
+    this.#check();
+    this.#tell({ state: 'checking' });
+    const obstacle = this.#obstacle(successor, policy);
+    if (obstacle === '') await this.#fly(successor);
+    this.#check();
+    await successor.ask('serve', null, ANSWER_MS);
+    passOn(successor);
+    this.#tell({ state: 'moving' });
+    if (obstacle === '') await this.#moveAll(successor);
+    else logger.warn({ reason: obstacle }, 'connections cannot be moved: they are closed, clients come back');
+    this.#check();
+    this.#isFinal = true;
+    const rest = this.#left();
+    this.#tell({ state: 'closing', left: 0, closed: rest });
+    const overMs = rest === 0 ? 0 : obstacle === '' ? policy.restMs : policy.closeMs;
+    supervisor.leave(overMs, overMs + KILL_AFTER_MS);
+    await supervisor.whenStopped();
+    this.#check();
+    this.#tell({ state: 'engine' });
+    await giveEngine(successor);
+    this.#tell({ state: 'finishing' });
+    await successor.ask('adopt', null, ANSWER_MS);
+    await this.#deps.finish(successor);
+  }
+
+  /** Why nothing can be moved; empty when it can. */
+  #obstacle(successor: Successor, { moves }: ReloadPolicy): string {
+    if (!moves) return 'switched off in the configuration';
+    const { supervisor } = this.#deps;
+    const own = this.#own().map((process) => supervisor.immovable(process));
+    return [...own, ...successor.workers.map(({ immovable }) => immovable)].find((why) => why !== '') ?? '';
+  }
+
+  async #fly(successor: Successor): Promise<void> {
+    const [from] = this.#own();
+    if (from === undefined) return;
+    for (const to of successor.workers) {
+      try {
+        await this.#deps.canary(from, to);
+      } catch (error) {
+        throw new UpgradeError(`worker ${to.slot} of the new primary does not serve: ${messageOf(error)}`, {
+          cause: error,
+        });
+      }
+      this.#check();
+    }
+  }
+
+  async #moveAll(successor: Successor): Promise<void> {
+    const { clock } = this.#deps;
+    this.#startedMovingMs = clock.monotonicMs();
+    const own = this.#own();
+    await this.#untilDelivered(own);
+    for (const from of own) {
+      if (this.#aborted !== undefined || !successor.isAlive) return;
+      this.#tell({ worker: from.slot });
+      await this.#moveFrom(from, () => targetFor(from.slot, successor.workers));
+    }
+  }
+
+  async #moveFrom(from: MovePeer, target: () => MovePeer | undefined): Promise<void> {
+    const { logger, moves } = this.#deps;
+    for (let attempt = 1; attempt <= MOVE_ATTEMPTS && from.connected; attempt += 1) {
+      const to = target();
+      if (to === undefined) {
+        await pause(RETRY_PAUSE_MS);
+        continue;
+      }
+      const before = this.#progress?.moved ?? 0;
+      const ended = moves.run(from, to, (report) => this.#tellMoves(before + report.moved, this.#left()));
+      if (this.#aborted !== undefined) moves.stop();
+      const report = await ended;
+      if (report.left === 0 || this.#aborted !== undefined) return;
+      logger.warn(
+        { pid: from.pid, left: report.left, reason: report.ended },
+        'not all connections were moved',
+      );
+      // Where the target lives, more attempts would end alike.
+      if (to.connected) return;
+    }
+  }
+
+  /** As much as may be is as it was. */
+  async #giveUp(successor: Successor, policy: ReloadPolicy): Promise<void> {
+    const { passOn, revive, logger } = this.#deps;
+    this.#tell({ state: 'putting-back' });
+    if (this.#isFinal) await revive();
+    if (successor.isAlive && !this.#deps.isLeaving()) {
+      try {
+        await successor.ask('retire', null, ANSWER_MS);
+        passOn(undefined);
+        this.#aborted = undefined;
+        const own = this.#own();
+        for (const from of successor.workers) await this.#moveFrom(from, () => targetFor(from.slot, own));
+      } catch (error) {
+        logger.warn({ reason: messageOf(error) }, 'the new primary gives nothing back');
+      }
+    }
+    await successor.end(this.#deps.isLeaving() ? policy.closeMs : policy.restMs);
+  }
+
+  /** Accepted before the doors were passed on, and not with their workers yet. */
+  async #untilDelivered(own: readonly WorkerProcess[]): Promise<void> {
+    const { clock } = this.#deps;
+    const untilMs = clock.monotonicMs() + DELIVERY_MS;
+    while (own.some(({ undelivered }) => undelivered > 0) && clock.monotonicMs() < untilMs) {
+      await pause(RETRY_PAUSE_MS);
+    }
+  }
+
+  #own(): readonly WorkerProcess[] {
+    return this.#deps.supervisor
+      .slots()
+      .flatMap(({ role, state, process }) =>
+        role === 'main' && state.name === 'ready' && process !== undefined ? [process] : [],
+      );
+  }
+
+  #check(): void {
+    if (this.#aborted !== undefined) throw new UpgradeError(`stopped: ${this.#aborted}`);
+    if (this.#deps.isLeaving()) throw new UpgradeError('this host is leaving');
+    if (this.#successor?.isAlive !== true) throw new UpgradeError('the new primary has ended');
+  }
+
+  #left(): number {
+    return this.#own().reduce((sum, process) => sum + this.#deps.connections(process), 0);
+  }
+
+  #started(): UpgradeProgress {
+    const own = this.#own();
+    return {
+      state: 'starting',
+      pid: null,
+      worker: 0,
+      workers: own.length,
+      moved: 0,
+      left: this.#left(),
+      closed: 0,
+      perSecond: 0,
+      leftMs: null,
+    };
+  }
+
+  #tellMoves(moved: number, left: number): void {
+    const seconds = (this.#deps.clock.monotonicMs() - this.#startedMovingMs) / 1000;
+    const perSecond = seconds > 0 ? moved / seconds : 0;
+    const leftMs = perSecond > 0 ? Math.round((left / perSecond) * 1000) : null;
+    this.#tell({ moved, left, perSecond: Math.round(perSecond), leftMs });
+  }
+
+  #tell(change: Partial<UpgradeProgress>): void {
+    if (this.#progress === undefined) return;
+    this.#progress = { ...this.#progress, ...change };
+    for (const watcher of this.#watchers) watcher(this.#progress);
+  }
+}
+
+/** The one of the same number or, where there are fewer, another one: always the same. */
+function targetFor<Peer extends RemoteWorker | WorkerProcess>(
+  slot: number,
+  peers: readonly Peer[],
+): Peer | undefined {
+  const ready = peers.filter(({ connected }) => connected);
+  return ready.find((peer) => peer.slot === slot) ?? ready[slot % Math.max(1, ready.length)];
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
