@@ -1,11 +1,11 @@
 // The embedded engine as the primary keeps it: takes up the state of a planned restart, and leaves its own at the end.
-import { accessSync, constants, renameSync, rmSync } from 'node:fs';
+import { accessSync, constants, linkSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { MemoryEngineServer, type MemoryEngineServerDeps } from '../engine/memory/engine-server.ts';
 import { readSnapshot, SnapshotError, writeSnapshot } from '../engine/memory/snapshot-file.ts';
 import { WireError } from '../engine/wire-error.ts';
 import type { Logger } from '../observe/logger.ts';
-import { ConfigError } from '../util/errors.ts';
+import { ConfigError, UnavailableError } from '../util/errors.ts';
 
 export interface EmbeddedEngineDeps extends MemoryEngineServerDeps {
   readonly logger: Logger;
@@ -13,11 +13,19 @@ export interface EmbeddedEngineDeps extends MemoryEngineServerDeps {
   readonly snapshotFile: string | undefined;
 }
 
+/** Workers stop within milliseconds, unless they are stuck; publications wait meanwhile. */
+const PAUSE_MS = 500;
+const PAUSE_ATTEMPTS = 10;
+const RETRY_MS = 500;
+/** A worker that does not come by then goes on as after a broken link. */
+const GATHER_MS = 2000;
+
 export class EmbeddedEngine {
   readonly #deps: EmbeddedEngineDeps;
-  readonly #server: MemoryEngineServer;
+  #server: MemoryEngineServer;
   /** What there is now follows from what was read: it may replace it. */
   #isRestored = false;
+  #isGone = false;
 
   constructor(deps: EmbeddedEngineDeps) {
     this.#deps = deps;
@@ -37,6 +45,62 @@ export class EmbeddedEngine {
     const { snapshotFile } = this.#deps;
     if (snapshotFile !== undefined && this.#isRestored) this.#save(snapshotFile);
     this.#isRestored = false;
+  }
+
+  /**
+   * Gives everything to the engine of another primary: `piece` gets the state, `take` has it served at the same path. Workers
+   * wait for that, and go on there. Rejects when this engine still serves.
+   */
+  async giveAway(
+    piece: (bytes: Buffer) => void,
+    take: (nodes: readonly string[]) => Promise<void>,
+  ): Promise<void> {
+    const { path, logger, clock } = this.#deps;
+    if (!(await this.#standStill())) throw new UnavailableError('the workers do not stop for the engine');
+    const sinceMs = clock.monotonicMs();
+    const kept = `${path}.kept`;
+    rmSync(kept, { force: true });
+    linkSync(path, kept);
+    try {
+      for (const bytes of this.#server.exportState()) piece(bytes);
+      await take(this.#server.nodes);
+    } catch (error) {
+      renameSync(kept, path);
+      this.#server.resume();
+      throw error;
+    }
+    rmSync(kept, { force: true });
+    this.#server.leave();
+    this.#isRestored = false;
+    this.#isGone = true;
+    logger.info({ tookMs: Math.round(clock.monotonicMs() - sinceMs) }, 'engine given to another primary');
+  }
+
+  /** Goes on with what another engine gave, once these nodes have linked. */
+  async takeOver(pieces: readonly Buffer[], nodes: readonly string[]): Promise<void> {
+    this.#server.importState(pieces);
+    this.#isRestored = true;
+    this.#server.gather(nodes, GATHER_MS);
+    await this.#server.listen();
+  }
+
+  /** The one that this engine was given to is gone: what is known begins anew. */
+  async restart(): Promise<void> {
+    if (!this.#isGone) return;
+    await this.#server.close();
+    this.#server = new MemoryEngineServer(this.#deps);
+    this.#isGone = false;
+    await this.#server.listen();
+  }
+
+  async #standStill(): Promise<boolean> {
+    for (let attempt = 1; attempt <= PAUSE_ATTEMPTS; attempt += 1) {
+      if (await this.#server.pause(PAUSE_MS)) return true;
+      await new Promise((resolve) => {
+        setTimeout(resolve, RETRY_MS);
+      });
+    }
+    return false;
   }
 
   #restore(path: string): void {

@@ -42,6 +42,7 @@ export class PrimarySuccession implements WorkerObserver, SuccessionOrders {
   #onGateway: (() => void) | undefined;
   #onLost: ((error: Error) => void) | undefined;
   #pieces: Buffer[] = [];
+  #hasEngine = false;
 
   constructor(deps: PrimarySuccessionDeps, config: Config) {
     this.#deps = deps;
@@ -118,11 +119,16 @@ export class PrimarySuccession implements WorkerObserver, SuccessionOrders {
     this.#pieces.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   }
 
-  async engine(): Promise<void> {
+  async engine(nodes: readonly string[]): Promise<void> {
+    const pieces = this.#pieces;
     this.#pieces = [];
+    await this.#deps.engine?.takeOver(pieces, nodes);
+    this.#hasEngine = true;
   }
 
   async adopt(): Promise<void> {
+    // The one that had it has died with it.
+    if (!this.#hasEngine) await this.#deps.engine?.listen();
     await this.#deps.becomeGateway();
     this.#stage = 'gateway';
     this.#deps.logger.info({ pid: process.pid, replaced: process.ppid }, 'this primary is the gateway');

@@ -38,6 +38,8 @@ export const SUCCEED_FLAG = '--succeed';
 /** Connections at the door reach the other primary in moments. */
 const LAST_WORDS_MS = 3000;
 const REVIVE_MS = 30_000;
+/** The state of the embedded engine is read into the memory of the other primary. */
+const ENGINE_MS = 10_000;
 
 export class PrimaryUpgrade {
   readonly #deps: PrimaryUpgradeDeps;
@@ -64,7 +66,11 @@ export class PrimaryUpgrade {
           admission.desk.giveAway((socket, bytes) => successor.passOn(socket, bytes, () => socket.destroy()));
         }
       },
-      giveEngine: async () => undefined,
+      giveEngine: async (successor) =>
+        deps.engine?.giveAway(
+          (bytes) => successor.piece(bytes),
+          async (nodes) => void (await successor.ask('engine', nodes, ENGINE_MS)),
+        ),
       revive: () => this.#revive(),
       finish: (successor) => this.#finish(successor),
       isLeaving,
@@ -193,8 +199,9 @@ export class PrimaryUpgrade {
   }
 
   async #revive(): Promise<void> {
-    const { supervisor, start, isLeaving } = this.#deps;
+    const { supervisor, start, engine, isLeaving } = this.#deps;
     if (isLeaving()) return;
+    await engine?.restart();
     supervisor.revive();
     await start.settled(REVIVE_MS);
   }

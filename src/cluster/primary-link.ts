@@ -240,31 +240,21 @@ export class PrimaryLink implements WorkerObserver {
       handle?.close();
       return;
     }
-    switch (message.type) {
-      case 'move-in': {
-        const from = this.#remote.get(message.from) ?? this.#departed(message.from);
-        relay.message(from, { type: 'move-out', to, id: message.id, payload: message.payload }, handle);
-        return;
-      }
-      case 'moved':
-        relay.arrivedBeyond({ from: to, id: message.id }, message.node);
-        return;
-      case 'not-moved':
-        relay.declinedBeyond({ from: to, id: message.id }, message.reason);
-        return;
-      case 'peer': {
-        const from = this.#remote.get(message.from);
-        if (from !== undefined) relay.message(from, { type: 'peer', to, body: message.body });
-        return;
-      }
-      case 'peer-gone':
-        // Said by 'worker-gone' already.
-        return;
-      default: {
-        const worker = this.#local.get(to);
-        if (message.type === 'move' && worker !== undefined) this.#ordered.add(worker);
-        worker?.post(message);
-      }
+    if (message.type === 'move-in') {
+      const from = this.#remote.get(message.from) ?? this.#departed(message.from);
+      relay.message(from, { type: 'move-out', to, id: message.id, payload: message.payload }, handle);
+    } else if (message.type === 'moved') {
+      relay.arrivedBeyond({ from: to, id: message.id }, message.node);
+    } else if (message.type === 'not-moved') {
+      relay.declinedBeyond({ from: to, id: message.id }, message.reason);
+    } else if (message.type === 'peer') {
+      const from = this.#remote.get(message.from);
+      if (from !== undefined) relay.message(from, { type: 'peer', to, body: message.body });
+    } else if (message.type !== 'peer-gone') {
+      // That one has been said by 'worker-gone' already.
+      const worker = this.#local.get(to);
+      if (message.type === 'move' && worker !== undefined) this.#ordered.add(worker);
+      worker?.post(message);
     }
   }
 

@@ -43,7 +43,10 @@ class Visitors {
   }
 }
 
-for (const [engine, rounds] of [['redis', 1]] as const) {
+for (const [engine, rounds] of [
+  ['memory', 3],
+  ['redis', 1],
+] as const) {
   t.test(
     `${engine}: nobody is disconnected or refused, nothing is missing, repeated or swapped`,
     async (t) => {

@@ -140,6 +140,12 @@ export class ClientBroker implements Broker {
     );
   }
 
+  /** Another engine goes on where the last one stopped: the same, but what is on its way stays in its place. */
+  async moved(): Promise<void> {
+    this.channels.moved();
+    await this.resubscribe();
+  }
+
   onFrame(frame: FrameReader): void {
     // Others may have answered to what this worker published: it comes first here too.
     this.channels.drain();
@@ -184,8 +190,10 @@ export class ClientBroker implements Broker {
     const entry = this.channels.get(channel);
     if (entry?.state === 'exclusive' && entry.grant === grant) entry.state = 'shared';
     // Also when it was given up before: the engine waits for this.
-    this.#link.begin(FrameType.shared).string(channel).u32(grant);
-    this.#link.end();
+    this.#link.directly(() => {
+      this.#link.begin(FrameType.shared).string(channel).u32(grant);
+      this.#link.end();
+    });
   }
 
   #isExpected(channel: string): boolean {

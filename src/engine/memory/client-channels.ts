@@ -113,6 +113,11 @@ export class ClientChannels {
     for (const entry of this.#entries.values()) entry.state = 'subscribing';
   }
 
+  /** Another engine: nobody is exclusive and all have to subscribe again; what is held still waits for what is in flight. */
+  moved(): void {
+    for (const entry of this.#entries.values()) entry.state = 'subscribing';
+  }
+
   /** The oldest of those in flight has come back, or failed: then it may still come, and has lost its place. */
   landed(entry: ChannelEntry): void {
     entry.landed += 1;

@@ -29,6 +29,8 @@ export interface ClientLinkDeps {
   /** The engine knows this node: interest and presence can be told again. */
   readonly onUp: () => void;
   readonly onDown: () => void;
+  /** Another engine goes on exactly where this one has stopped: interest and presence are told anew, and nothing was lost. */
+  readonly onMoved: () => void;
   /** Frames that are no answers. */
   readonly onFrame: (frame: FrameReader) => void;
 }
@@ -40,6 +42,9 @@ export class ClientLink {
   #socket: Socket | undefined;
   #writer = new FrameWriter();
   #up = false;
+  /** What is written is kept until the engine goes on. */
+  #paused = false;
+  #moving = false;
   #refused = 0;
   #attempt = 0;
   #reconnecting: NodeJS.Timeout | undefined;
@@ -69,11 +74,15 @@ export class ClientLink {
   open(): void {
     if (this.#closed !== undefined || this.#socket !== undefined) return;
     this.#reconnecting = undefined;
+    this.#writer = new FrameWriter();
+    this.#connect();
+  }
+
+  #connect(): void {
     const frame = new FrameReader();
     const decoder = new FrameDecoder(frame);
     const socket = connect({ path: this.#deps.path });
     this.#socket = socket;
-    this.#writer = new FrameWriter();
     socket
       .once('connect', () => {
         this.#hello(socket);
@@ -134,6 +143,16 @@ export class ClientLink {
     return undefined;
   }
 
+  /** Sends what `write` writes ahead of everything that is kept. */
+  directly(write: () => void): void {
+    if (!this.#paused) this.#flush();
+    const kept = this.#writer;
+    this.#writer = new FrameWriter();
+    write();
+    this.#send(this.#writer);
+    this.#writer = kept;
+  }
+
   #request<T>(type: number, request: Request<T>): Promise<T> {
     const id = this.#pending.nextId();
     request.write(this.#writer.begin(type, id), id);
@@ -151,6 +170,10 @@ export class ClientLink {
   }
 
   #hello(socket: Socket): void {
+    this.directly(() => this.#sayHello(socket));
+  }
+
+  #sayHello(socket: Socket): void {
     this.#request(FrameType.hello, {
       write: (frame) =>
         frame
@@ -159,6 +182,10 @@ export class ClientLink {
           .u8(this.#deps.wantsOccupancy ? 1 : 0),
       read: () => {
         this.#attempt = 0;
+        if (this.#moving) {
+          this.#retell();
+          return;
+        }
         this.#up = true;
         this.#deps.onUp();
       },
@@ -177,7 +204,12 @@ export class ClientLink {
         if (frame.type === FrameType.answer) this.#pending.answer(frame);
         else if (frame.type === FrameType.part) this.#pending.part(frame);
         else if (frame.type === FrameType.failure) this.#pending.fail(frame);
-        else this.#deps.onFrame(frame);
+        else if (frame.type === FrameType.pause) this.#pause();
+        else if (frame.type === FrameType.resume) this.#resume();
+        else if (frame.type === FrameType.moved) {
+          this.#move();
+          return;
+        } else this.#deps.onFrame(frame);
       }
     } catch (error) {
       this.#deps.logger?.error({ err: error }, 'engine link broken by a bad frame');
@@ -185,10 +217,49 @@ export class ClientLink {
     }
   }
 
+  /** What was sent so far is followed by the word that nothing follows. */
+  #pause(): void {
+    if (!this.#paused) this.#flush();
+    this.#paused = true;
+    this.directly(() => {
+      this.begin(FrameType.paused);
+      this.end();
+    });
+  }
+
+  #resume(): void {
+    this.#paused = false;
+    this.#moving = false;
+    this.#flush();
+  }
+
+  /** All that was asked has been answered, and what is kept is for the next engine. */
+  #move(): void {
+    const socket = this.#socket;
+    socket?.removeAllListeners();
+    socket?.on('error', () => undefined);
+    socket?.destroy();
+    this.#paused = true;
+    this.#moving = true;
+    this.#connect();
+  }
+
+  #retell(): void {
+    this.directly(() => {
+      this.#deps.onMoved();
+      this.begin(FrameType.retold);
+      this.end();
+    });
+  }
+
   #flush(): void {
     clearImmediate(this.#flushing);
     this.#flushing = undefined;
-    const segments = this.#writer.take();
+    if (!this.#paused) this.#send(this.#writer);
+  }
+
+  #send(writer: FrameWriter): void {
+    const segments = writer.take();
     const socket = this.#socket;
     if (socket === undefined || socket.destroyed) return;
     if (segments.length > 1) socket.cork();
@@ -228,6 +299,8 @@ export class ClientLink {
   #down(): void {
     const wasUp = this.#up;
     this.#up = false;
+    this.#paused = false;
+    this.#moving = false;
     clearImmediate(this.#flushing);
     this.#flushing = undefined;
     this.#pending.failAll(new UnavailableError('the link to the engine broke'));

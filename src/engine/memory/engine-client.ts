@@ -69,6 +69,12 @@ export class MemoryEngineClient {
       onDown: () => {
         this.#onDown();
       },
+      onMoved: () => {
+        this.#presence.retell();
+        // Should the link break, everything is told again.
+        this.#broker.moved().catch(() => undefined);
+        this.#deps.logger?.debug('another engine goes on');
+      },
       onFrame: (frame) => {
         this.#onFrame(frame);
       },

@@ -4,11 +4,13 @@ import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from '../../observe/logger.ts';
 import type { Clock } from '../../util/clock.ts';
+import { listenBeside } from '../../util/listen-beside.ts';
 import { publisherOf } from '../numbering.ts';
 import { InterestTable } from './interest.ts';
 import { NodeRegistry } from './node-registry.ts';
 import { PresenceRegistry } from './presence-registry.ts';
 import { ServerLink } from './server-link.ts';
+import { Standstill } from './standstill.ts';
 import { type ServerCounters, ServerRequests } from './server-requests.ts';
 import { MemoryStore } from './store.ts';
 
@@ -56,6 +58,10 @@ export class MemoryEngineServer {
   readonly #requests: ServerRequests;
   readonly #server: Server;
   readonly #links = new Set<ServerLink>();
+  readonly #standstill = new Standstill({
+    links: () => this.#links,
+    isSettled: () => this.#interest.isSettled,
+  });
   #waiting: ServerLink[] = [];
   #flushing: NodeJS.Immediate | undefined;
   #sweeping: NodeJS.Timeout | undefined;
@@ -73,6 +79,7 @@ export class MemoryEngineServer {
       presence: this.#presence,
       nodes: this.#nodes,
       counters: this.#counters,
+      standstill: this.#standstill,
       publisher: publisherOf(randomUUID()),
     });
     this.#server = createServer({ noDelay: true }, (socket) => {
@@ -98,16 +105,35 @@ export class MemoryEngineServer {
     };
   }
 
+  /** Nodes that are linked. */
+  get nodes(): readonly string[] {
+    return this.#nodes.nodes;
+  }
+
+  /** See Standstill: true when nothing is under way any more, until `resume` or `leave`. */
+  pause(timeoutMs: number): Promise<boolean> {
+    return this.#standstill.pause(timeoutMs);
+  }
+
+  resume(): void {
+    this.#standstill.resume();
+  }
+
+  /** Sends everybody to the engine that listens at the same path now. */
+  leave(): void {
+    this.#standstill.leave();
+  }
+
+  /** Before `listen`: nobody goes on before these nodes have come, or the time is over. */
+  gather(nodes: readonly string[], timeoutMs: number): void {
+    this.#standstill.gather(nodes, timeoutMs);
+  }
+
   /** Resolves when workers can link. The directory of the socket belongs to the caller and should be private. */
   async listen(): Promise<void> {
     const { path } = this.#deps;
-    await rm(path, { force: true });
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject).listen(path, () => {
-        this.#server.off('error', reject);
-        resolve();
-      });
-    });
+    const appear = await listenBeside(this.#server, path);
+    appear();
     await chmod(path, OWNER_ONLY);
     this.#sweeping = setInterval(() => {
       this.#sweep();
@@ -128,6 +154,7 @@ export class MemoryEngineServer {
   async close(): Promise<void> {
     this.#closed ??= new Promise((resolve) => {
       clearInterval(this.#sweeping);
+      this.#standstill.close();
       // Not listening (any more) is as good as closed.
       this.#server.close(() => {
         resolve();
@@ -136,6 +163,7 @@ export class MemoryEngineServer {
     });
     await this.#closed;
     clearImmediate(this.#flushing);
+    if (!this.#standstill.isGone) await rm(this.#deps.path, { force: true });
   }
 
   #accept(socket: Socket): void {
@@ -176,10 +204,12 @@ export class MemoryEngineServer {
     this.#nodes.drop(link);
     this.#presence.drop(link);
     this.#interest.drop(link);
+    this.#standstill.ended(link);
   }
 
   /** To the worker whose subscriber it was or, when that is gone, to any other: one is enough. */
   #tellOccupancy(channel: string, isOccupied: boolean, link: ServerLink): void {
+    if (this.#standstill.isMoving) return;
     const isThere = this.#links.has(link) && link.wantsOccupancy;
     const told = isThere ? link : [...this.#links].find(({ wantsOccupancy }) => wantsOccupancy);
     told?.occupancy(channel, isOccupied);

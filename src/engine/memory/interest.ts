@@ -119,6 +119,11 @@ export class InterestTable<L extends InterestedLink> {
     return this.#channels.get(channel)?.links ?? NOBODY;
   }
 
+  /** Nobody waits for a holder to let go. */
+  get isSettled(): boolean {
+    return this.#sharing.size === 0;
+  }
+
   /** Ends all interest of a link. */
   drop(link: L): void {
     for (const channel of link.channels) this.unsubscribe(link, channel);

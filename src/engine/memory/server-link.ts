@@ -113,6 +113,18 @@ export class ServerLink implements InterestedLink {
     this.end();
   }
 
+  pause(): void {
+    this.#say(FrameType.pause);
+  }
+
+  resume(): void {
+    this.#say(FrameType.resume);
+  }
+
+  moved(): void {
+    this.#say(FrameType.moved);
+  }
+
   flush(): void {
     this.#waiting = false;
     const segments = this.#writer.take();
@@ -126,6 +138,11 @@ export class ServerLink implements InterestedLink {
   cut(cause?: Error): void {
     this.#cause ??= cause;
     this.#socket.destroy();
+  }
+
+  #say(type: number): void {
+    this.begin(type, 0);
+    this.end();
   }
 
   #written(): void {

@@ -9,6 +9,7 @@ import type { NodeRegistry } from './node-registry.ts';
 import type { PresenceRegistry } from './presence-registry.ts';
 import { readInfo } from '../publication-codec.ts';
 import type { ServerLink } from './server-link.ts';
+import type { Standstill } from './standstill.ts';
 import type { MemoryStore, StoreOptions, StoreOutcome } from './store.ts';
 import { FrameType, PublishFlag, WIRE_VERSION } from './wire.ts';
 import { WireError } from '../wire-error.ts';
@@ -32,6 +33,7 @@ export interface ServerRequestsDeps {
   readonly presence: PresenceRegistry<ServerLink>;
   readonly nodes: NodeRegistry;
   readonly counters: ServerCounters;
+  readonly standstill: Standstill;
   /** Of what passes the engine without being stored, and is therefore the same for all workers. */
   readonly publisher: number;
 }
@@ -45,7 +47,7 @@ export class ServerRequests {
   }
 
   handle(link: ServerLink, frame: FrameReader): void {
-    const { interest, presence, nodes, counters, store, clock } = this.#deps;
+    const { interest, presence, nodes, counters, store, clock, standstill } = this.#deps;
     counters.requests += 1;
     if (link.node === '' && frame.type !== FrameType.hello)
       throw new WireError('the first frame must be hello');
@@ -111,9 +113,16 @@ export class ServerRequests {
       case FrameType.hello:
         this.#hello(link, frame);
         break;
+      case FrameType.paused:
+        standstill.paused(link);
+        break;
+      case FrameType.retold:
+        standstill.retold(link);
+        break;
       default:
         throw new WireError(`unknown frame type ${String(frame.type)}`);
     }
+    standstill.look();
   }
 
   #hello(link: ServerLink, frame: FrameReader): void {
@@ -127,6 +136,7 @@ export class ServerRequests {
     link.wantsOccupancy = frame.u8() !== 0;
     this.#deps.nodes.register(node, link);
     link.answer(frame.id);
+    this.#deps.standstill.greeted(link);
   }
 
   /** Hands the frame as it came to the other interested links: the worker that it came from has delivered it itself. */

@@ -4,7 +4,7 @@
 //
 // Strings and byte fields carry a u32 length, numbers that may pass 2^32 are float64, all big-endian.
 
-export const WIRE_VERSION = 3;
+export const WIRE_VERSION = 4;
 
 /** Of one frame, both ways. Lists (history, presence) are spread over several frames. */
 export const MAX_FRAME_BYTES = 64 * 1024 * 1024;
@@ -56,6 +56,16 @@ export const FrameType = {
   nodeMessage: 26,
   /** engine → worker: channel, 1: got its first subscriber of the host, 0: lost the last. To one worker of those that want it. */
   occupancy: 27,
+  /** engine → worker: send nothing more until told; what was sent before is still carried out. */
+  pause: 28,
+  /** worker → engine: this was the last frame for now, but for `shared`. */
+  paused: 29,
+  /** engine → worker: go on. */
+  resume: 30,
+  /** engine → worker, while it pauses: another engine goes on from exactly here, at the same path. */
+  moved: 31,
+  /** worker → engine that goes on: all interest and presence is told. Answered by `resume` when all workers have. */
+  retold: 32,
 } as const;
 
 /** Bytes before the body of a frame: length, type, id. */
