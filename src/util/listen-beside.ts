@@ -2,7 +2,7 @@
 // is replaced without a gap. Closing the server leaves the name alone, as libuv removes the one that it was bound to, so that
 // a process which has been replaced does not take the socket of its successor away.
 import { randomBytes } from 'node:crypto';
-import { renameSync, rmSync } from 'node:fs';
+import { renameSync } from 'node:fs';
 import type { ListenOptions, Server } from 'node:net';
 import { dirname, join } from 'node:path';
 
@@ -12,8 +12,7 @@ export async function listenBeside(
   path: string,
   options: Omit<ListenOptions, 'path'> = {},
 ): Promise<() => void> {
-  const beside = join(dirname(path), `.${process.pid}-${randomBytes(2).toString('hex')}`);
-  rmSync(beside, { force: true });
+  const beside = join(dirname(path), `.${process.pid}-${randomBytes(3).toString('hex')}`);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ ...options, path: beside }, () => {

@@ -65,6 +65,7 @@ export class MemoryEngineServer {
   #waiting: ServerLink[] = [];
   #flushing: NodeJS.Immediate | undefined;
   #sweeping: NodeJS.Timeout | undefined;
+  #isOpen = false;
   #linksEnded = 0;
   #linksCut = 0;
   #closed: Promise<void> | undefined;
@@ -134,6 +135,7 @@ export class MemoryEngineServer {
     const { path } = this.#deps;
     const appear = await listenBeside(this.#server, path);
     appear();
+    this.#isOpen = true;
     await chmod(path, OWNER_ONLY);
     this.#sweeping = setInterval(() => {
       this.#sweep();
@@ -163,7 +165,7 @@ export class MemoryEngineServer {
     });
     await this.#closed;
     clearImmediate(this.#flushing);
-    if (!this.#standstill.isGone) await rm(this.#deps.path, { force: true });
+    if (this.#isOpen && !this.#standstill.isGone) await rm(this.#deps.path, { force: true });
   }
 
   #accept(socket: Socket): void {
