@@ -317,7 +317,7 @@ export async function runWorker(): Promise<void> {
         namespaces,
         rpc: new Map(),
         surveyTimeoutMs: SURVEY_TIMEOUT_MS,
-        refusesPublications: () => guard.level === 'shedding',
+        refusesPublications: () => guard.isShedding,
         keys: new ApiKeyCheck({ key, insecure }),
         logger: log,
         calls: metrics.hot.apiCalls,

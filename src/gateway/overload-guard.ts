@@ -71,10 +71,16 @@ export class OverloadGuard {
   #readMs = 0;
   #utilization = performance.eventLoopUtilization();
   #reported = false;
+  #isShedding = false;
 
   constructor(deps: OverloadGuardDeps, options: OverloadGuardOptions) {
     this.#deps = deps;
     this.#options = options;
+  }
+
+  /** Connections are being closed for want of memory: what would fill others is not taken meanwhile. */
+  get isShedding(): boolean {
+    return this.#isShedding;
   }
 
   get level(): OverloadLevel {
@@ -146,10 +152,11 @@ export class OverloadGuard {
       if (level === 'normal') log.info({ ...facts, was: before.level }, 'overload is over');
       else log.warn(facts, 'overloaded');
     }
-    if (level === 'shedding') this.#shed(use);
+    this.#isShedding = level === 'shedding' && this.#shed(use);
   }
 
-  #shed({ heapUsed, external }: MemoryUse): void {
+  /** False when there is nobody whose end would help. */
+  #shed({ heapUsed, external }: MemoryUse): boolean {
     const { log, connections, counters } = this.#deps;
     const { allBytes, heapBytes } = this.#options.limits;
     const bytesToFree = Math.max(
@@ -160,11 +167,12 @@ export class OverloadGuard {
       minBytes: MIN_SHED_BYTES,
       most: MAX_SHED_AT_ONCE,
     });
-    if (chosen.length === 0) return;
+    if (chosen.length === 0) return false;
     const bytes = chosen.reduce((sum, { unsentBytes }) => sum + unsentBytes, 0);
     log.warn({ connections: chosen.length, bytes }, 'connections that do not read are closed');
     counters.shed += chosen.length;
     for (const connection of chosen) connection.close(CloseCauses.slow);
+    return true;
   }
 }
 

@@ -15,6 +15,7 @@ import { recovery } from './scenarios/recovery.ts';
 import { redis, redisDelay, redisJoin, redisThroughput } from './scenarios/redis.ts';
 import { Runner } from './scenarios/runner.ts';
 import type { Sample, Scenario } from './scenarios/scenario.ts';
+import { storm } from './scenarios/storm.ts';
 import { tokens } from './scenarios/tokens.ts';
 import { holdfastIsBuilt } from './servers/subjects.ts';
 
@@ -28,6 +29,7 @@ const SCENARIOS: readonly Scenario[] = [
   protobuf,
   recovery,
   handoff,
+  storm,
   httpPublish,
   redis,
   redisDelay,

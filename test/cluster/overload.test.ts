@@ -9,7 +9,8 @@ import { waitFor } from '../helpers/wait-for.ts';
 const SLOW = 60;
 const MESSAGE_BYTES = 32_768;
 const PATIENCE_MS = 60_000;
-const LIMIT_BYTES = 48 * 1024 * 1024;
+/** A worker without connections needs about half of it. */
+const LIMIT_BYTES = 100 * 1024 * 1024;
 
 t.test('slow subscribers in a small heap', async (t) => {
   const gateway = await startGateway(t, {
@@ -17,7 +18,7 @@ t.test('slow subscribers in a small heap', async (t) => {
     env: { NODE_OPTIONS: '--max-old-space-size=96' },
     config: {
       // Alone they would be more than the process can have.
-      client: { queue_max_size: 16 * 1024 * 1024 },
+      client: { queue_max_size: 1024 * 1024 * 1024 },
       admission: { max_memory: LIMIT_BYTES },
     },
   });
@@ -35,8 +36,7 @@ t.test('slow subscribers in a small heap', async (t) => {
   );
   t.equal(slow.length, SLOW);
 
-  // Different texts for each channel member would be needed to fill outboxes apart: one frame is shared by all of them, so
-  // that what fills the memory is the number of publications.
+  // A frame is shared by all outboxes that it waits in: what fills the memory is the number of publications.
   const data = 'x'.repeat(MESSAGE_BYTES);
   let refused = 0;
   let sent = 0;
@@ -69,7 +69,7 @@ t.test('slow subscribers in a small heap', async (t) => {
 t.test('a flood of connections is refused where it would be too much', async (t) => {
   const gateway = await startGateway(t, {
     workers: 1,
-    config: { client: { stale_close_delay: '2m' }, admission: { max_memory: 40 * 1024 * 1024 } },
+    config: { client: { stale_close_delay: '2m' }, admission: { max_memory: 60 * 1024 * 1024 } },
   });
   const [worker] = await gateway.workerPids();
   const counts = { open: 0, refused: 0 };
