@@ -1,6 +1,7 @@
 // What a worker may have, and who is told when it has too much: ties the overload guard to the rest of the worker.
 import { totalmem } from 'node:os';
-import { getHeapSpaceStatistics, getHeapStatistics } from 'node:v8';
+import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { AcceptRate } from '../cluster/accept-rate.ts';
 import type { WorkerLink } from '../cluster/worker-link.ts';
 import type { Config } from '../config/schema.ts';
@@ -36,6 +37,7 @@ export function overloadGuard(deps: WorkerOverloadDeps, config: Config): Overloa
       connections: open,
       opened: () => open.opened,
       memory: () => ({ heapUsed: oldHeapBytes(), external: process.memoryUsage().external }),
+      collectGarbage: garbageCollector(),
       report: (load) => link.reportLoad(load),
       onReading,
       counters: metrics.hot,
@@ -82,4 +84,16 @@ function oldHeapBytes(): number {
     if (!name.startsWith('new_') && !name.startsWith('read_only')) sum += used;
   }
   return sum;
+}
+
+/** Node hides it behind a flag, which may be set at any time. */
+function garbageCollector(): () => void {
+  let collect: unknown;
+  return () => {
+    if (collect === undefined) {
+      setFlagsFromString('--expose-gc');
+      collect = runInNewContext('gc');
+    }
+    if (typeof collect === 'function') Reflect.apply(collect, undefined, []);
+  };
 }

@@ -15,6 +15,7 @@ import { type StreamEndpoint, StreamRoutes } from '../gateway/stream-routes.ts';
 import { UpgradeHandler, type UpgradeOptions } from '../gateway/upgrade.ts';
 import { websocketHint } from '../gateway/websocket-hint.ts';
 import type { HotCounters } from '../observe/hot-counters.ts';
+import { TrustedProxies } from '../util/client-address.ts';
 import type { Clock } from '../util/clock.ts';
 import { forwardedHeaderNames } from './webhook-settings.ts';
 
@@ -53,6 +54,7 @@ export function clientTransports(deps: ClientTransportsDeps, config: Config): Cl
       tokenCookie: client.token_cookie,
       // Where the application sees the header, what is in it is for the application.
       takesBearer: !kept.includes('authorization'),
+      proxies: new TrustedProxies(config.admission.trusted_proxies),
     },
   );
   const upgrades = new UpgradeHandler({ opener, sessions, admission, origins }, upgradeOptions(config));

@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { type Session, signsOfLife } from '../connection/session.ts';
+import type { TrustedProxies } from '../util/client-address.ts';
 import type { Clock } from '../util/clock.ts';
 
 export interface ClientRequestOptions {
@@ -11,6 +12,8 @@ export interface ClientRequestOptions {
   readonly tokenCookie: string;
   /** An `Authorization: Bearer` header holds a connection token, rather than something for the application. */
   readonly takesBearer: boolean;
+  /** Whose word counts for where a request comes from. */
+  readonly proxies: TrustedProxies;
 }
 
 export interface SessionReaderDeps {
@@ -52,7 +55,10 @@ export class SessionReader {
       clientSideRefresh: false,
       tokenChannels: NO_CHANNELS,
       connectedAtWallMs,
-      remoteAddress: request.socket.remoteAddress ?? '',
+      remoteAddress: this.#options.proxies.clientAddress(
+        request.socket.remoteAddress ?? '',
+        [request.headers['x-forwarded-for'] ?? ''].flat().join(','),
+      ),
       userAgent: (request.headers['user-agent'] ?? '').slice(0, MAX_USER_AGENT_LENGTH),
       headers: pick(request.headers, this.#options.keptHeaders),
       emulatedHeaders: NO_HEADERS,

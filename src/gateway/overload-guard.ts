@@ -41,6 +41,8 @@ export interface OverloadGuardDeps {
   /** Connections opened since the start. */
   readonly opened: () => number;
   readonly memory: () => MemoryUse;
+  /** Frees what nobody uses; takes its time. */
+  readonly collectGarbage: () => void;
   readonly report: (load: LoadReport) => void;
   /** Every reading, for those who pace their work by it. */
   readonly onReading: (load: LoadReport) => void;
@@ -60,6 +62,8 @@ const NOTABLE_LAG_MS = 50;
 const MIN_SHED_BYTES = 16_384;
 /** A reading later what that freed is known. */
 const MAX_SHED_AT_ONCE = 256;
+/** What was let go stays in the figures until Node collects it, which an idle process does not for minutes. */
+const COLLECT_EVERY_MS = 5_000;
 
 export class OverloadGuard {
   readonly #deps: OverloadGuardDeps;
@@ -69,6 +73,7 @@ export class OverloadGuard {
   #timer: NodeJS.Timeout | undefined;
   #opened = 0;
   #readMs = 0;
+  #collectedMs = 0;
   #utilization = performance.eventLoopUtilization();
   #reported = false;
   #isShedding = false;
@@ -153,6 +158,11 @@ export class OverloadGuard {
       else log.warn(facts, 'overloaded');
     }
     this.#isShedding = level === 'shedding' && this.#shed(use);
+    if (level === 'normal' || memoryShare < MEMORY_SHARES.calm) return;
+    const nowMs = performance.now();
+    if (nowMs - this.#collectedMs < COLLECT_EVERY_MS) return;
+    this.#collectedMs = nowMs;
+    this.#deps.collectGarbage();
   }
 
   /** False when there is nobody whose end would help. */

@@ -6,8 +6,8 @@ import { OfficialClient } from '../helpers/centrifuge.ts';
 import { clientFrame, RawSocket } from '../helpers/raw-socket.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
-const SLOW = 60;
-const MESSAGE_BYTES = 32_768;
+const SLOW = 30;
+const MESSAGE_BYTES = 131_072;
 const PATIENCE_MS = 60_000;
 /** A worker without connections needs about half of it. */
 const LIMIT_BYTES = 100 * 1024 * 1024;
@@ -17,8 +17,8 @@ t.test('slow subscribers in a small heap', async (t) => {
     workers: 1,
     env: { NODE_OPTIONS: '--max-old-space-size=96' },
     config: {
-      // Alone they would be more than the process can have.
-      client: { queue_max_size: 1024 * 1024 * 1024 },
+      // Neither their own limit nor a ping that they do not answer ends them first.
+      client: { queue_max_size: 1024 * 1024 * 1024, ping_interval: '10m' },
       admission: { max_memory: LIMIT_BYTES },
     },
   });

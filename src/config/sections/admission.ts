@@ -49,7 +49,7 @@ export const admission = section('Storms: who is let in how fast, and what goes 
   ),
   trusted_proxies: textList(
     'Addresses or networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed; `unix` for one that comes by UNIX ' +
-      'socket. Of anybody else the header is ignored.',
+      'socket. Of anybody else the header is ignored. It also says the address in logs and in `connections`.',
     [],
     isNetwork,
     'expected an address, a network such as 10.0.0.0/8, or unix',

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import t from 'tap';
 import { OriginPolicy } from '../../../src/auth/origins.ts';
 import { Admission } from '../../../src/gateway/admission.ts';
+import { TrustedProxies } from '../../../src/util/client-address.ts';
 import { SessionReader } from '../../../src/gateway/client-request.ts';
 import { ConnectionOpener } from '../../../src/gateway/connection-opener.ts';
 import { UpgradeHandler } from '../../../src/gateway/upgrade.ts';
@@ -32,7 +33,7 @@ async function serve(scope: Scope): Promise<{ core: Core; url: string }> {
       }),
       sessions: new SessionReader(
         { clock: core.clock },
-        { keptHeaders: [], tokenCookie: '', takesBearer: false },
+        { keptHeaders: [], tokenCookie: '', takesBearer: false, proxies: new TrustedProxies([]) },
       ),
       admission: new Admission(
         {

@@ -3,6 +3,7 @@ import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import t from 'tap';
 import { offeredToken, parseTarget, SessionReader } from '../../../src/gateway/client-request.ts';
+import { TrustedProxies } from '../../../src/util/client-address.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 
 const takesAll = { tokenCookie: 'auth', takesBearer: true };
@@ -30,16 +31,27 @@ t.test('only what is meant for us is a token', async (t) => {
 
 t.test('a session knows its request', async (t) => {
   const request = new IncomingMessage(new Socket());
-  request.headers = { 'x-user': 'u-1', 'x-other': 'o', 'user-agent': 'a'.repeat(1000) };
+  request.headers = {
+    'x-user': 'u-1',
+    'x-other': 'o',
+    'user-agent': 'a'.repeat(1000),
+    'x-forwarded-for': '1.2.3.4',
+  };
   const reader = new SessionReader(
     { clock: new FakeClock() },
-    { keptHeaders: ['x-user', 'x-none'], tokenCookie: '', takesBearer: true },
+    {
+      keptHeaders: ['x-user', 'x-none'],
+      tokenCookie: '',
+      takesBearer: true,
+      proxies: new TrustedProxies(['unix']),
+    },
   );
   const query = new URLSearchParams('sid=abcdefghij0123456789&token=T');
   const plain = reader.read(request, query, false);
   t.match(plain, { sid: 'abcdefghij0123456789', secret: '', offeredToken: 'T', user: '' });
   t.strictSame(plain.headers, { 'x-user': 'u-1' });
   t.equal(plain.userAgent.length, 256);
+  t.equal(plain.remoteAddress, '1.2.3.4', 'as a proxy says that is known');
   const [one, other] = [reader.read(request, query, true), reader.read(request, query, true)];
   t.ok(Buffer.from(one.secret, 'base64url').length >= 16, 'at least 128 bits');
   t.not(one.secret, other.secret);
