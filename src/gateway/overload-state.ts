@@ -54,7 +54,9 @@ function wantedLevel(
   { maxLagMs }: OverloadPolicy,
 ): OverloadLevel {
   if (memoryShare >= MEMORY_SHARES.shed) return 'shedding';
-  if (memoryShare >= MEMORY_SHARES.refuse) return level === 'shedding' ? 'shedding' : 'refusing';
+  // Once begun it goes on until all is well: who keeps the rest may keep it for ever.
+  if (level === 'shedding' && memoryShare >= MEMORY_SHARES.calm) return 'shedding';
+  if (memoryShare >= MEMORY_SHARES.refuse) return 'refusing';
   const isLate = maxLagMs > 0 && lagMs >= maxLagMs;
   if (isLate) return 'refusing';
   if (level === 'normal') return 'normal';

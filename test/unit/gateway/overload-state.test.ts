@@ -28,7 +28,7 @@ t.test('every level on every reading, one at a time and for long', async (t) => 
   const readings: readonly [Partial<OverloadReading>, ...(typeof levels)[number][]][] = [
     // What each of the levels becomes when it lasts.
     [{ memoryShare: 0.3 }, 'normal', 'normal', 'normal'],
-    [{ memoryShare: 0.85 }, 'normal', 'refusing', 'refusing'],
+    [{ memoryShare: 0.85 }, 'normal', 'refusing', 'shedding'],
     [{ memoryShare: 0.95 }, 'refusing', 'refusing', 'shedding'],
     [{ memoryShare: 1 }, 'shedding', 'shedding', 'shedding'],
     [{ lagMs: 400 }, 'normal', 'normal', 'normal'],
