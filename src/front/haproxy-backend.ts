@@ -15,6 +15,11 @@ export function backendSections(config: Config, options: FrontOptions): string[]
   return [clientBackend(config, options, servers), ...api];
 }
 
+/** As HAProxy writes times: it knows no `1m30s`. */
+function agentInterval({ agent_check: { interval } }: Config): string {
+  return interval % 1000 === 0 ? `${interval / 1000}s` : `${interval}ms`;
+}
+
 /** Without the port. */
 function ipOf(address: string): string {
   return address.replace(/:\d+$/, '');
@@ -22,6 +27,7 @@ function ipOf(address: string): string {
 
 function clientBackend(config: Config, options: FrontOptions, servers: readonly FrontServer[]): string {
   const hasAgent = servers.some(({ agentPort }) => agentPort !== undefined);
+  const agentWords = `agent-inter ${agentInterval(config)} weight 100`;
   const limit = config.client.connection_limit;
   const maxconn = limit > 0 ? limit + RESERVE : SERVER_CONNECTIONS;
   const isPaired = options.hosts.some((host) => host.servers.length > 1);
@@ -33,7 +39,7 @@ function clientBackend(config: Config, options: FrontOptions, servers: readonly 
       ? '# maxconn: `client.connection_limit` and a little, so that the gateway refuses first and the request goes elsewhere.'
       : '# maxconn: what a server that is not limited by `client.connection_limit` shall get at most.',
     ...OBSERVE_LINES,
-    `default-server check ${CHECK_TIMES} observe layer4 error-limit 2 on-error mark-down ${hasAgent ? 'agent-inter 1s weight 100' : 'slowstart 30s'} maxconn ${maxconn}`,
+    `default-server check ${CHECK_TIMES} observe layer4 error-limit 2 on-error mark-down ${hasAgent ? agentWords : 'slowstart 30s'} maxconn ${maxconn}`,
     ...(isPaired ? [...PAIR_LINES, ...canaryServerLines(options.hosts)] : []),
     ...(servers.some(({ isUnix }) => isUnix) ? UNIX_LINES : []),
     ...(servers.every(({ isUnix }) => isUnix) ? [] : PORT_LINES),

@@ -170,7 +170,7 @@ const agentPort = rule('agent-check', ['haproxy', 'config'], ({ haproxy, config 
   if (asked.length === 0) {
     return fault('warning', 'agent_check is enabled, and no server of HAProxy asks it', {
       why: 'HAProxy neither prefers hosts with room nor hears of a drain before refusals tell it',
-      change: `agent-check agent-port ${port} agent-inter 1s on the server lines of ${haproxy.file}`,
+      change: `agent-check agent-port ${port} agent-inter ${Math.ceil(config.agent_check.interval / 1000)}s on the server lines of ${haproxy.file}`,
     });
   }
   return asked.map(({ name, options, line }): Verdict => {
