@@ -1,8 +1,10 @@
 // `holdfast haproxy`: prints a complete haproxy.cfg for the gateways of this configuration.
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Config } from '../config/schema.ts';
-import { type FrontOptions, parseBalance, parseHost } from '../front/front-options.ts';
+import { expectDistinctNames, type FrontOptions, parseBalance, parseHost } from '../front/front-options.ts';
 import { haproxyConfig } from '../front/haproxy-config.ts';
+import { ConfigError } from '../util/errors.ts';
+import { CliError, ExitCodes } from './cli-error.ts';
 import { type CliDeps, note } from './cli-deps.ts';
 import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.ts';
 import { addHaproxyKeys } from './haproxy-keys.ts';
@@ -39,7 +41,10 @@ Examples:
   $ holdfast haproxy unix:/run/holdfast/gateway.sock --balance url_param:room
   $ holdfast haproxy a=10.0.0.11:8001/health=9001,10.0.0.11:8002/health=9002
 
-Exit codes: 0 printed, 78 wrong configuration or host.`;
+What it prints names its reasons. Put it to the proof with \`haproxy -dW -c -f FILE\` and a start. Two commands are for the HAProxy that
+runs: \`holdfast haproxy reload\` and \`holdfast haproxy rotate-keys\`.
+
+Exit codes: 0 printed, 2 wrong usage, 78 wrong configuration or host.`;
 
 export function addHaproxy(program: Command, deps: CliDeps): void {
   const command = program
@@ -51,11 +56,11 @@ export function addHaproxy(program: Command, deps: CliDeps): void {
   addConfigFlags(command)
     .option('--balance <how>', 'leastconn, source, cookie[:NAME], url_param:NAME, header:NAME', 'leastconn')
     .addOption(
-      new Option('--tls <profile>', 'profile of Mozilla')
+      new Option('--tls <profile>', 'which clients TLS is for, in the words of Mozilla')
         .choices(['intermediate', 'modern'])
         .default('intermediate'),
     )
-    .option('--bind <address>', 'where clients arrive', ':443')
+    .option('--bind <address>', 'where clients arrive: [ADDRESS]:PORT', bindAddress, ':443')
     .option('--http2', 'offer HTTP/2, and websockets over it; docs/operations.md says when not to')
     .option(
       '--certificate <file>',
@@ -71,16 +76,21 @@ export function addHaproxy(program: Command, deps: CliDeps): void {
     .option('--per-source <n>', 'connections of one address at a time, 0: no limits', count, 1000)
     .option('--per-source-rate <n>', 'new connections of one address in ten seconds', count, 400)
     .option('--trusted <networks>', 'networks without those limits, with commas', networks, TRUSTED)
-    .option('--ops-bind <address>', 'figures and status page, for the inner network', '127.0.0.1:8404')
+    .option(
+      '--ops-bind <address>',
+      'figures and status page, for the inner network',
+      bindAddress,
+      '127.0.0.1:8404',
+    )
     .option('--no-ops-bind', 'no figures and no status page')
-    .option('--api-bind <address>', 'pass the server API on, for the inner network')
+    .option('--api-bind <address>', 'pass the server API on, for the inner network', bindAddress)
     .option(
       '--canary-from <networks>',
       'where `holdfast deploy` runs, which may choose one of a pair',
       networks,
       CANARY_FROM,
     )
-    .addOption(new Option('--log <form>', 'of the log').choices(['json', 'text']).default('json'))
+    .addOption(new Option('--log <form>', 'form of the log').choices(['json', 'text']).default('json'))
     .option('--no-privileged', 'to be started as an ordinary user: no chroot, no runtime socket')
     .addHelpText('after', EXAMPLES)
     .action(async (hosts: readonly string[], flags: HaproxyFlags) => {
@@ -92,10 +102,20 @@ export function addHaproxy(program: Command, deps: CliDeps): void {
           `http_server.internal_address is ${server.internal_address}: health checks of an HAProxy on another machine do not get there`,
         );
       }
-      deps.stdout.write(
-        haproxyConfig(config, frontOptions(config, hosts, flags), commandText(command, hosts)),
-      );
+      deps.stdout.write(haproxyConfig(config, chosen(config, hosts, flags), commandText(command, hosts)));
     });
+}
+
+/** A host that is written wrongly is no fault of the configuration. */
+function chosen(config: Config, hosts: readonly string[], flags: HaproxyFlags): FrontOptions {
+  try {
+    const options = frontOptions(config, hosts, flags);
+    expectDistinctNames(options.hosts);
+    return options;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw new CliError(ExitCodes.config, error.message, { cause: error });
+  }
 }
 
 function frontOptions(config: Config, hosts: readonly string[], flags: HaproxyFlags): FrontOptions {
@@ -153,8 +173,15 @@ function isElsewhere(host: string): boolean {
   return !/^(?:[\w.-]+=)?(?:unix:|127\.|localhost|\[::1\]|\$)/.test(host);
 }
 
+function bindAddress(written: string): string {
+  if (!/^(?:[\w.:*-]*|\[[\da-fA-F:.]+\]):\d{1,5}$|^(?:unix|abns)@\S+$|^\$\{\w+\}$/.test(written)) {
+    throw new InvalidArgumentError('Expected ADDRESS:PORT, or :PORT for all addresses.');
+  }
+  return written;
+}
+
 function count(written: string): number {
-  if (!/^\d{1,9}$/.test(written)) throw new InvalidArgumentError('Expected a number.');
+  if (!/^\d{1,9}$/.test(written)) throw new InvalidArgumentError('Expected a number, 0 or more.');
   return Number(written);
 }
 

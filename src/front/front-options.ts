@@ -79,7 +79,7 @@ export function parseBalance(written: string): Balance {
     return { kind, name };
   }
   throw new ConfigError(
-    `${written}: expected leastconn, source, cookie, cookie:NAME, url_param:NAME or header:NAME`,
+    `--balance ${written}: expected leastconn, source, cookie, cookie:NAME, url_param:NAME or header:NAME`,
   );
 }
 
@@ -88,7 +88,12 @@ export function parseHost(written: string, number: number, defaults: PortDefault
   const [, givenName, rest = ''] = /^(?:([\w.-]+)=)?(.+)$/s.exec(written) ?? [];
   const name = givenName ?? `host${number}`;
   const addresses = rest.split(',');
-  if (addresses.length > COLOURS.length) throw hostError(written);
+  if (addresses.length > COLOURS.length) {
+    throw hostError(
+      written,
+      'a comma joins a blue and a green gateway of one host; hosts have a space between them',
+    );
+  }
   const servers = addresses.map((address, index) => {
     const colour = addresses.length === 1 ? '' : `-${COLOURS[index] ?? ''}`;
     return parseServer(address, `${name}${colour}`, written, defaults);
@@ -108,16 +113,42 @@ function parseServer(address: string, name: string, written: string, defaults: P
     healthPort: port('health') ?? defaults.healthPort,
     agentPort: port('agent') ?? defaults.agentPort,
   };
+  for (const given of [port('health'), port('agent')]) {
+    if (given !== undefined && !isPort(given)) throw hostError(written, `${given} is no port`);
+  }
   if (place.startsWith('unix:/') && !/[\s"'\\#]/.test(place)) {
     return { ...ports, address: `unix@${place.slice('unix:'.length)}`, isUnix: true };
   }
   // A variable of HAProxy's environment stands for all of it.
   if (/^\$\{\w+\}$/.test(place)) return { ...ports, address: place, isUnix: false };
   const [, host, given] = /^(\[[\da-fA-F:.]+\]|[\w.-]+)(?::(\d{1,5}))?$/.exec(place) ?? [];
-  if (host === undefined) throw hostError(written);
+  if (host === undefined) throw hostError(written, mistakeIn(place));
+  if (given !== undefined && !isPort(Number(given))) throw hostError(written, `${given} is no port`);
   return { ...ports, address: `${host}:${given ?? defaults.port}`, isUnix: false };
 }
 
-function hostError(written: string): ConfigError {
-  return new ConfigError(`host ${written}: ${ADDRESS_HINT}`);
+function isPort(port: number): boolean {
+  return port > 0 && port <= 65_535;
+}
+
+/** What people write most often instead. */
+function mistakeIn(place: string): string {
+  if (/^\w+:\/\//.test(place)) return 'without the scheme';
+  if (/^[\da-f]*:[\da-f:.]*:[\da-f.]*$/i.test(place)) return `an IPv6 address stands in brackets: [${place}]`;
+  if (place.startsWith('unix:')) return 'the path of a UNIX socket begins with / and has no spaces or quotes';
+  return ADDRESS_HINT;
+}
+
+function hostError(written: string, mistake: string): ConfigError {
+  return new ConfigError(`host ${written === '' ? "''" : written}: ${mistake}`);
+}
+
+/** HAProxy tells servers apart by name alone. */
+export function expectDistinctNames(hosts: readonly FrontHost[]): void {
+  const seen = new Set<string>();
+  for (const { name } of hosts.flatMap(({ servers }) => servers)) {
+    if (seen.has(name))
+      throw new ConfigError(`two servers are named ${name}: give each host a NAME= of its own`);
+    seen.add(name);
+  }
 }

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { resolveConfig } from '../../../src/config/load.ts';
-import { parseBalance, parseHost } from '../../../src/front/front-options.ts';
+import { expectDistinctNames, parseBalance, parseHost } from '../../../src/front/front-options.ts';
 import { frontTimeouts } from '../../../src/front/timeouts.ts';
 
 const DEFAULTS = { port: 8000, healthPort: 9000, agentPort: undefined };
@@ -40,6 +40,24 @@ t.test('hosts that nobody could mean', async (t) => {
   ]) {
     t.throws(() => parseHost(written, 1, DEFAULTS), { code: 'HOLDFAST_CONFIG' }, written);
   }
+});
+
+t.test('mistakes that people make are named', async (t) => {
+  const says = (written: string, message: RegExp): void => {
+    t.throws(() => parseHost(written, 1, DEFAULTS), { message }, written);
+  };
+  says('http://10.0.0.1:8000', /without the scheme/);
+  says('fd00::1', /in brackets: \[fd00::1\]/);
+  says('::1', /in brackets/);
+  says('10.0.0.1,10.0.0.2,10.0.0.3', /hosts have a space between them/);
+  says('10.0.0.1:0', /0 is no port/);
+  says('10.0.0.1:65536', /65536 is no port/);
+  says('10.0.0.1/agent=99999', /99999 is no port/);
+  says('unix:gateway.sock', /begins with \//);
+  says('', /^host '': write ADDRESS/);
+  const hosts = ['a=10.0.0.1', 'b=10.0.0.1', 'a=10.0.0.2'].map((written) => parseHost(written, 1, DEFAULTS));
+  t.throws(() => expectDistinctNames(hosts), { message: /two servers are named a:/ });
+  t.doesNotThrow(() => expectDistinctNames(hosts.slice(0, 2)));
 });
 
 t.test('ways to balance', async (t) => {
