@@ -1,5 +1,7 @@
 // Hosts that fill up, drain and die under load, behind a real HAProxy with TLS and the configuration that the program writes:
 // whoever asks for a connection gets one as long as there is room somewhere.
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
 import t, { type Test } from 'tap';
 import { type Gateway, startGateway } from '../helpers/gateway.ts';
 import { generateConfig, type Haproxy, startHaproxy } from '../helpers/haproxy.ts';
@@ -36,6 +38,10 @@ function startHost(scope: Scope, options: HostOptions): Promise<Gateway> {
 
 function agentPort(gateway: Gateway): number {
   return Number(String(gateway.logged('listening')[0]?.['agent']).split(':').at(-1));
+}
+
+function ask(port: number): Promise<string> {
+  return text(connect(port, '127.0.0.1'));
 }
 
 async function front(t: Test, hosts: readonly string[]): Promise<Haproxy> {
@@ -84,7 +90,7 @@ t.test('three small hosts and a large one fill up', async (t) => {
   t.same(await statuses(await WssSocket.burst(t, haproxy, 40)), { 101: 40 });
 });
 
-t.test('half of the hosts drain at once, come back, and the other half dies', async (t) => {
+t.test('two hosts at a time drain, change their mind, come back, and die', async (t) => {
   const hosts = await Promise.all([1, 2, 3, 4].map(() => startHost(t, { hasAgent: true })));
   const addresses = hosts.map((host) => ({ port: host.port, agentPort: agentPort(host) }));
   const haproxy = await front(
@@ -94,6 +100,27 @@ t.test('half of the hosts drain at once, come back, and the other half dies', as
   const load = new WssLoad(t, haproxy, { parallel: 24, kept: 200 });
   await waitFor('clients everywhere', async () =>
     (await Promise.all(hosts.map(connections))).every((count) => count > 10),
+  );
+
+  // Two begin to leave and change their mind.
+  const changing = hosts.slice(2);
+  const drains = changing.map((host) => host.command(t, 'drain'));
+  await waitFor('two to drain', async () =>
+    (await Promise.all(addresses.slice(2).map(({ agentPort: port }) => ask(port)))).every(
+      (word) => word === 'drain\n',
+    ),
+  );
+  for (const host of changing) t.equal((await host.command(t, 'drain', '--abort')).exit.code, 0);
+  await Promise.all(drains);
+  const later = load.outcomes.length;
+  await waitFor('another hundred', () => load.outcomes.length > later + 100);
+  await waitFor('clients on those that stayed', async () =>
+    (await Promise.all(changing.map(connections))).every((count) => count > 10),
+  );
+  t.same(
+    countOutcomes(load.outcomes.filter((outcome) => outcome !== 101)),
+    {},
+    'while they changed their mind',
   );
 
   const leaving = hosts.slice(0, 2);
