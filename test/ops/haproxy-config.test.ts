@@ -42,7 +42,7 @@ t.test('are valid without a warning', async (t) => {
   };
   await writeFile(
     production,
-    Object.entries(places).reduce((written, [from, to]) => written.replace(from, to), text),
+    Object.entries(places).reduce((written, [from, to]) => written.replaceAll(from, to), text),
   );
   const env = { HOLDFAST_CERTIFICATE: siteFile, HOLDFAST_TO: '127.0.0.1:1', HOLDFAST_BIND: '127.0.0.1:1' };
   for (const file of [production, join(FOLDER, 'front.cfg')]) {
