@@ -28,10 +28,10 @@ const RESERVED_DESCRIPTORS = 200;
 
 const sizes = (run: Pick<Run, 'smoke'>): Sizes => (run.smoke ? SMOKE : FULL);
 
-/** `HOLDFAST_STORM_CLIENTS`: fewer, for a look. */
+/** `BENCH_STORM_CLIENTS`: fewer, for a look. */
 function clientsOf(run: Pick<Run, 'smoke'>): number {
   const { clients } = sizes(run);
-  return Math.min(clients, Number(process.env['HOLDFAST_STORM_CLIENTS'] ?? clients));
+  return Math.min(clients, Number(process.env['BENCH_STORM_CLIENTS'] ?? clients));
 }
 
 export const storm: Scenario = {
