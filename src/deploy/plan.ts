@@ -51,11 +51,11 @@ export function isOver(step: Step): step is 'deployed' | 'undone' {
   return step === 'deployed' || step === 'undone';
 }
 
-export function isBack(step: Step): step is BackStep {
+function isBack(step: Step): step is BackStep {
   return BACK_STEPS.some((each) => each === step);
 }
 
-export function otherColour(colour: Colour): Colour {
+function otherColour(colour: Colour): Colour {
   return colour === 'blue' ? 'green' : 'blue';
 }
 

@@ -5,6 +5,8 @@ import { Audience, blueGreen, stepsOf } from '../helpers/blue-green.ts';
 const CLIENTS = 20;
 const DEADLINE_MS = 60_000;
 
+const drains = (output: string): boolean => /"step":"drain".*"remaining"/.test(output);
+
 t.test('a failed check disturbs nobody; one that was interrupted goes on, or back', async (t) => {
   const place = await blueGreen(t);
   await place.start('blue');
@@ -44,7 +46,6 @@ t.test('a failed check disturbs nobody; one that was interrupted goes on, or bac
   t.equal(audience.connects, CLIENTS, 'nobody else has noticed');
 
   // Interrupted in the middle of the drain, gone on with, killed, and taken back.
-  const drains = (output: string): boolean => /"step":"drain".*"remaining"/.test(output);
   const interrupted = place.begin('--json', '--window=10m');
   await interrupted.waitUntil('the drain', () => drains(interrupted.output), DEADLINE_MS);
   t.same(await interrupted.stop('SIGINT'), { code: 75, signal: null }, interrupted.output);

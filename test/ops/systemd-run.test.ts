@@ -129,7 +129,6 @@ if (why === undefined) {
     const pair = COLOURS.map((each) => `unix:/run/holdfast-sockets/${each}.sock`).join(',');
     const place = ['--no-privileged', '--maxconn=500', '--certificate=/run/site.pem'];
     const configFile = await generateConfig(t, [`a=${pair}`, '--no-ops-bind'], place);
-    await systemd.run('mkdir', '/run/haproxy');
     const written = await readFile(configFile, 'utf8');
     const opened = 'global\n    stats socket /run/haproxy/admin.sock level admin\n';
     await writeFile(systemd.path('/run/haproxy.cfg'), written.replace('global\n', opened));
