@@ -3,6 +3,7 @@ import type { HostRoom } from '../cluster/agent-score.ts';
 import type { HostLoad } from '../cluster/host-load.ts';
 import type { HostStatus, WorkerStatus } from '../cluster/host-status.ts';
 import type { Config } from '../config/schema.ts';
+import { residentBytes } from '../util/memory.ts';
 
 export function hostRoom(
   {
@@ -21,7 +22,7 @@ export function hostRoom(
     connectionLimit: connectionLimit(client.connection_limit, connectionsAllowed),
     loopLagMs: Math.max(0, ...workers.map(({ loopLagMs }) => loopLagMs ?? 0)),
     cpuShare: load.cpuShare,
-    memoryShare: (sum(({ rssBytes }) => rssBytes) + process.memoryUsage.rss()) / memoryBytes,
+    memoryShare: (sum(({ rssBytes }) => rssBytes) + residentBytes()) / memoryBytes,
     outboxShare: sum(({ outboxBytes }) => outboxBytes) / memoryBytes,
   };
 }

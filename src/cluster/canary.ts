@@ -46,7 +46,7 @@ export class Canary implements WorkerObserver {
     );
     const heard = new Heard(pair.near);
     try {
-      this.#assign(from, pair.far, sid);
+      this.#assign(from, pair.far, sid, (error) => pair.near.destroy(error));
       await heard.until((bytes) => bytes.includes('\r\n\r\n'));
       if (!heard.bytes.toString('latin1').startsWith('HTTP/1.1 101')) {
         throw new HoldfastError('HOLDFAST_CANARY', 'the old worker takes no connection');
@@ -57,7 +57,7 @@ export class Canary implements WorkerObserver {
       await heard.until((bytes) => bytes.includes(PONG));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      throw new HoldfastError('HOLDFAST_CANARY', `a connection moved to it does not live on: ${reason}`, {
+      throw new HoldfastError('HOLDFAST_CANARY', `a connection could not be moved to it: ${reason}`, {
         cause: error,
       });
     } finally {
@@ -78,7 +78,12 @@ export class Canary implements WorkerObserver {
     if (process === this.#waiting?.process) this.#waiting.onEnd(undefined);
   }
 
-  #assign(worker: WorkerProcess, socket: Socket, sid: string): void {
+  #assign(
+    worker: WorkerProcess,
+    socket: Socket,
+    sid: string,
+    onRefused: (error: HoldfastError) => void,
+  ): void {
     const separator = this.#deps.target.includes('?') ? '&' : '?';
     const head = Buffer.from(
       `GET ${this.#deps.target}${separator}sid=${sid} HTTP/1.1\r\nHost: canary\r\nConnection: Upgrade\r\n` +
@@ -89,7 +94,8 @@ export class Canary implements WorkerObserver {
       message: { type: 'assign', head },
       handle: () => freeze(socket),
       delivered: () => socket.destroy(),
-      refused: () => socket.destroy(),
+      refused: () =>
+        onRefused(new HoldfastError('HOLDFAST_CANARY', 'the old worker has no room for another')),
     });
   }
 

@@ -77,6 +77,8 @@ export interface MoveReport {
   readonly left: number;
   /** Why nothing more is moved; null while it goes on, empty when all is moved that can be. */
   readonly ended: string | null;
+  /** It ended because connections did not arrive: none would, whatever their clients do. */
+  readonly refused: boolean;
 }
 
 export type ToWorker =
@@ -222,7 +224,10 @@ const toPrimaryChecks: { readonly [Type in ToPrimary['type']]: (message: Fields)
   declined: (m) => isCount(m['from']) && isCount(m['id']) && typeof m['reason'] === 'string',
   peer: (m) => isCount(m['to']),
   moves: (m) =>
-    isCount(m['moved']) && isCount(m['left']) && (m['ended'] === null || typeof m['ended'] === 'string'),
+    isCount(m['moved']) &&
+    isCount(m['left']) &&
+    (m['ended'] === null || typeof m['ended'] === 'string') &&
+    typeof m['refused'] === 'boolean',
 };
 
 function narrow(checks: Readonly<Record<string, (message: Fields) => boolean>>, message: unknown): boolean {

@@ -22,9 +22,9 @@ export class OrderedMoves implements WorkerObserver {
     onReport: (report: MoveReport) => void,
     part: MoveOrder['part'] = null,
   ): Promise<MoveReport> {
-    if (!from.connected) return Promise.resolve({ moved: 0, left: 0, ended: ENDED });
+    if (!from.connected) return Promise.resolve({ moved: 0, left: 0, ended: ENDED, refused: false });
     return new Promise((finish) => {
-      this.#underWay = { from, onReport, finish, last: { moved: 0, left: 0, ended: null } };
+      this.#underWay = { from, onReport, finish, last: { moved: 0, left: 0, ended: null, refused: false } };
       from.post({ type: 'move', to: to.pid, sid: '', part });
     });
   }

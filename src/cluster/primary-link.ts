@@ -150,9 +150,9 @@ export class PrimaryLink implements WorkerObserver {
       const { pid, slot } = process;
       this.tell({ type: 'worker', pid, slot, immovable: message.immovable });
     } else if (message.type === 'moves' && this.#ordered.has(process)) {
-      const { moved, left, ended } = message;
+      const { moved, left, ended, refused } = message;
       if (ended !== null) this.#ordered.delete(process);
-      this.tell({ type: 'report', from: process.pid, report: { moved, left, ended } });
+      this.tell({ type: 'report', from: process.pid, report: { moved, left, ended, refused } });
     }
   }
 

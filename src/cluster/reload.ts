@@ -56,8 +56,10 @@ export class ReloadError extends HoldfastError {
 
 /** After its connections are gone a worker ends its requests and what it has under way. */
 const KILL_AFTER_MS = 10_000;
-/** Orders to the same worker, when its target dies in between. */
+/** Orders to the same worker, when its target dies in between or does not take connections. */
 const MOVE_ATTEMPTS = 5;
+/** Between two of them: descriptors that were all in use may be free again. */
+const REFUSED_PAUSE_MS = 1000;
 
 interface Replaced {
   readonly slot: number;
@@ -71,7 +73,8 @@ export class Reload {
   #aborted: string | undefined;
   /** From here on nothing stops it: whoever was moved would be closed instead of moved back. */
   #isPuttingBack = false;
-  #startedMovingMs = 0;
+  /** Of the orders before the one that is carried out. */
+  #movingMs = 0;
 
   constructor(deps: ReloadDeps, policy: ReloadPolicy) {
     this.#deps = deps;
@@ -100,7 +103,7 @@ export class Reload {
     this.#policy = policy;
     this.#aborted = undefined;
     this.#isPuttingBack = false;
-    this.#startedMovingMs = 0;
+    this.#movingMs = 0;
     const slots = supervisor.slots().flatMap(({ slot, role }) => (role === 'main' ? [slot] : []));
     const startMs = clock.monotonicMs();
     const started: ReloadProgress = {
@@ -177,11 +180,11 @@ export class Reload {
         'connections cannot be moved: they are closed, clients come back',
       );
     } else {
-      await this.#moveAll(slot, old, later);
-      const reason = this.#stopped;
-      if (reason !== undefined && old.connected && !this.#deps.isLeaving()) {
+      const refusal = await this.#moveAll(slot, old, later);
+      const reason = this.#stopped === undefined ? refusal : `stopped: ${this.#stopped}`;
+      if (reason !== '' && old.connected && !this.#deps.isLeaving()) {
         await this.#return(slot, old);
-        throw new ReloadError(`stopped: ${reason}`);
+        throw new ReloadError(reason);
       }
     }
     // Its connections are closed at the pace of the drain, with all others.
@@ -197,10 +200,11 @@ export class Reload {
     return supervisor.immovable(from) || supervisor.immovable(to);
   }
 
-  async #moveAll(slot: number, from: WorkerProcess, later: readonly number[]): Promise<void> {
-    const { supervisor, clock, logger } = this.#deps;
+  /** Why connections do not get through at all; empty when what is left is left because of its clients. */
+  async #moveAll(slot: number, from: WorkerProcess, later: readonly number[]): Promise<string> {
+    const { supervisor, logger } = this.#deps;
     this.#tell({ state: 'moving' });
-    if (this.#startedMovingMs === 0) this.#startedMovingMs = clock.monotonicMs();
+    let refusal = '';
     for (let attempt = 1; attempt <= MOVE_ATTEMPTS && from.connected; attempt += 1) {
       const to = this.#targetFor(slot, from);
       if (to === undefined) {
@@ -208,11 +212,14 @@ export class Reload {
         continue;
       }
       const report = await this.#move(from, to, later);
-      if (this.#stopped !== undefined || report.left === 0) return;
+      if (this.#stopped !== undefined || report.left === 0) return '';
       logger.warn({ slot, left: report.left, reason: report.ended }, 'not all connections were moved');
+      refusal = report.refused ? `worker ${slot} is not replaced: ${report.ended ?? ''}` : '';
+      if (report.refused) await pause(REFUSED_PAUSE_MS);
       // Where the target lives, more attempts would end alike.
-      if (to.connected && supervisor.main(slot) === to) return;
+      else if (to.connected && supervisor.main(slot) === to) return '';
     }
+    return refusal;
   }
 
   /** The one that replaces it or, while that one is down, any other that serves. */
@@ -227,10 +234,13 @@ export class Reload {
   /** Moves what can be moved; resolves to the last report. */
   #move(from: WorkerProcess, to: WorkerProcess, later: readonly number[]): Promise<MoveReport> {
     const before = this.#progress?.moved ?? 0;
-    const { moves } = this.#deps;
-    const ended = moves.run(from, to, ({ moved, left }) =>
-      this.#tellMoves(before + moved, left + this.#leftOf(later)),
-    );
+    const { moves, clock } = this.#deps;
+    const movingMs = this.#movingMs;
+    const startMs = clock.monotonicMs();
+    const ended = moves.run(from, to, ({ moved, left }) => {
+      this.#movingMs = movingMs + clock.monotonicMs() - startMs;
+      this.#tellMoves(before + moved, left + this.#leftOf(later));
+    });
     if (this.#stopped !== undefined) moves.stop();
     return ended;
   }
@@ -288,7 +298,7 @@ export class Reload {
   }
 
   #tellMoves(moved: number, left: number): void {
-    const seconds = (this.#deps.clock.monotonicMs() - this.#startedMovingMs) / 1000;
+    const seconds = this.#movingMs / 1000;
     const perSecond = seconds > 0 ? moved / seconds : 0;
     const leftMs = perSecond > 0 ? Math.round((left / perSecond) * 1000) : null;
     this.#tell({ moved, left, perSecond: Math.round(perSecond), leftMs });

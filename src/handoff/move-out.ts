@@ -22,6 +22,8 @@ export interface MoveProgress {
   readonly left: number;
   /** Why nothing more is moved; null while it goes on, empty when all was done that can be done. */
   readonly ended: string | null;
+  /** It ended because connections did not arrive: none would, whatever their clients do. */
+  readonly refused: boolean;
 }
 
 export interface MoveOutLink {
@@ -101,6 +103,7 @@ interface Run {
   /** The latest reason why something else than its own work kept a connection here. */
   obstacle: string;
   stopped: string | undefined;
+  refused: boolean;
 }
 
 export class MoveOut {
@@ -126,7 +129,8 @@ export class MoveOut {
   async move(order: MoveOrder): Promise<void> {
     const { link, clock, log, settle } = this.#deps;
     if (this.#run !== undefined) {
-      link.reportMoves({ moved: 0, left: this.#candidates(order).length, ended: 'others are being moved' });
+      const left = this.#candidates(order).length;
+      link.reportMoves({ moved: 0, left, ended: 'others are being moved', refused: false });
       return;
     }
     const run: Run = {
@@ -143,6 +147,7 @@ export class MoveOut {
       restUntilMs: new WeakMap(),
       obstacle: '',
       stopped: undefined,
+      refused: false,
     };
     this.#run = run;
     const report = setInterval(() => void this.#report(run), REPORT_INTERVAL_MS);
@@ -162,6 +167,7 @@ export class MoveOut {
         moved: run.moved,
         left: this.#left(run),
         ended: run.stopped ?? '',
+        refused: run.refused,
       });
     }
   }
@@ -187,6 +193,7 @@ export class MoveOut {
     if (leaving === undefined) return;
     this.#deps.counters.moves.cell('returned').value += 1;
     this.#deps.log.warn({ reason }, 'connection could not be moved');
+    if (this.#run !== undefined) this.#run.obstacle = reason;
     const { connection, transport, departure } = leaving;
     transport.thaw();
     departure.undo();
@@ -339,7 +346,9 @@ export class MoveOut {
     });
     if (movedTo === undefined) {
       run.failuresInARow += 1;
-      if (run.failuresInARow >= MAX_FAILURES_IN_A_ROW) run.stopped ??= 'connections do not arrive';
+      if (run.failuresInARow < MAX_FAILURES_IN_A_ROW || run.stopped !== undefined) return;
+      run.stopped = `connections do not arrive: ${run.obstacle}`;
+      run.refused = true;
       return;
     }
     run.failuresInARow = 0;
@@ -373,7 +382,7 @@ export class MoveOut {
 
   async #report(run: Run): Promise<void> {
     const { link, settle } = this.#deps;
-    link.reportMoves({ moved: run.moved, left: this.#left(run), ended: null });
+    link.reportMoves({ moved: run.moved, left: this.#left(run), ended: null, refused: false });
     const upTo = run.lastId;
     await settle();
     if (this.#run === run) link.tellPeer(run.order.to, { kind: 'settled', upTo });

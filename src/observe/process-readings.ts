@@ -5,6 +5,7 @@ import {
   monitorEventLoopDelay,
   performance,
 } from 'node:perf_hooks';
+import { heapUsedBytes, residentBytes } from '../util/memory.ts';
 import type { Metrics, Reading } from './metrics.ts';
 
 export interface ProcessReadingsDeps {
@@ -50,8 +51,8 @@ export class ProcessReadings {
         [[worker, 'system'], system / 1e6],
       ];
     });
-    metrics.read('workerResident', () => [[[worker], process.memoryUsage.rss()]]);
-    metrics.read('workerHeap', () => [[[worker], process.memoryUsage().heapUsed]]);
+    metrics.read('workerResident', () => [[[worker], residentBytes()]]);
+    metrics.read('workerHeap', () => [[[worker], heapUsedBytes()]]);
     metrics.read('workerUptime', () => [[[worker], process.uptime()]]);
     metrics.read('buildInfo', () => [[[deps.version, process.version], 1]]);
   }
@@ -63,7 +64,7 @@ export class ProcessReadings {
 
   /** Processor time of the last full window, in percent of one core; resident bytes now. */
   usage(): { readonly cpu: number; readonly rss: number } {
-    return { cpu: this.#cpuPercent, rss: process.memoryUsage.rss() };
+    return { cpu: this.#cpuPercent, rss: residentBytes() };
   }
 
   close(): void {

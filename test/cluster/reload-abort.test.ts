@@ -1,12 +1,9 @@
 // A reload that is stopped puts back what it has changed, however often it is told to stop; nobody notices.
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import t from 'tap';
-import { OfficialClient } from '../helpers/centrifuge.ts';
+import { Anchors } from '../helpers/anchors.ts';
 import { Crowd, CROWD_CHANNELS } from '../helpers/crowd.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { ReloadRun } from '../helpers/reload-run.ts';
-import { tempDir } from '../helpers/temp-dir.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 const CLIENTS = 20;
@@ -14,30 +11,18 @@ const CLIENTS = 20;
 const ANCHORS = 4;
 
 t.test('stopped in the middle, again and again: everybody is moved back', async (t) => {
-  const directory = await tempDir(t);
-  const module = join(directory, 'app.mjs');
-  const goOn = join(directory, 'go-on');
   // A handler that owes its reply keeps its connection where it is, and the move under way.
-  await writeFile(
-    module,
-    `import { existsSync } from 'node:fs';
-    export default { rpc: { async wait() {
-      while (!existsSync(${JSON.stringify(goOn)})) await new Promise((resolve) => setTimeout(resolve, 20));
-    } } };`,
-  );
+  const anchors = await Anchors.forge(t);
   const gateway = await startGateway(t, {
     config: {
       channel: CROWD_CHANNELS,
-      app: { module },
+      app: anchors.app,
       handoff: { reply_timeout: '100ms', patience: '1s', rest_timeout: '100ms' },
     },
   });
   const crowd = new Crowd({ gateway, url: gateway.wsUrl, clients: CLIENTS });
   await crowd.gather(t);
-  for (let number = 0; number < ANCHORS; number += 1) {
-    const { client } = await new OfficialClient(t, gateway.wsUrl).connect();
-    client.rpc('wait', null).catch(() => undefined);
-  }
+  await anchors.drop(t, gateway, ANCHORS);
   crowd.talk();
   const before = await gateway.workerPids();
   const reload = await ReloadRun.begin(t, gateway);
@@ -50,7 +35,7 @@ t.test('stopped in the middle, again and again: everybody is moved back', async 
     // And at every step from then on, those of the way back included.
     aborts += 1;
     void reload.abort().catch(() => undefined);
-    if (state === 'putting-back') void writeFile(goOn, '');
+    if (state === 'putting-back') void anchors.letGo();
   });
   t.match(await reload.failure, { code: 'HOLDFAST_RELOAD', message: /stopped: by command/ });
   t.ok(aborts > 1, `stopped ${aborts} times`);

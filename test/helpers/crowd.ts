@@ -15,6 +15,8 @@ export interface CrowdOptions {
   readonly socket?: ClientOptions;
   /** Requests of the server API may fail. */
   readonly losesRequests?: boolean;
+  /** Nothing is published through the server API. */
+  readonly withoutApi?: boolean;
 }
 
 /** Clients that talk to each other. */
@@ -75,7 +77,7 @@ export class Crowd {
 
   talk(): void {
     for (const member of this.#members) this.#talking.push(this.#talk(member));
-    this.#talking.push(this.#publishByApi());
+    if (this.#options.withoutApi !== true) this.#talking.push(this.#publishByApi());
   }
 
   /** Everybody falls silent; resolves when all have heard everything, if they are to. */
@@ -122,6 +124,11 @@ export class Crowd {
   /** Connected now. */
   get connected(): number {
     return this.#members.filter(({ official }) => official.client.state === State.Connected).length;
+  }
+
+  /** How many times each of them has connected, in the order of `clientIds`. */
+  get connects(): readonly number[] {
+    return this.#members.map(({ official }) => official.count('connected'));
   }
 
   /** Of whose connections nothing has been noticed. */

@@ -7,7 +7,7 @@ import { childPids } from './processes.ts';
 import type { Scope } from './scope.ts';
 import { tempDir } from './temp-dir.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 /** Several Node processes come up, perhaps on a machine that does other things. */
 const START_DEADLINE_MS = 60_000;
@@ -25,6 +25,8 @@ export interface GatewayOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly workers?: number;
   readonly args?: readonly string[];
+  /** Another copy of the program. */
+  readonly program?: string;
 }
 
 export class Gateway {
@@ -125,7 +127,7 @@ export async function startGateway(scope: Scope, options: GatewayOptions = {}): 
     shutdown: { timeout: '5s' },
   };
   await writeFile(configFile, JSON.stringify(mergeSections(defaults, options.config ?? {})));
-  const args = [MAIN, 'serve', '--config', configFile, ...(options.args ?? [])];
+  const args = [options.program ?? MAIN, 'serve', '--config', configFile, ...(options.args ?? [])];
   const child = new Child(
     scope,
     process.execPath,

@@ -1,5 +1,7 @@
 // What the kernel says about processes (Linux).
-import { readFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
 
 const KIB = 1024;
 
@@ -15,4 +17,19 @@ export async function residentBytes(pids: readonly number[]): Promise<number> {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * KIB;
   });
   return (await Promise.all(sizes)).reduce((sum, bytes) => sum + bytes, 0);
+}
+
+export async function descriptors(pid: number): Promise<number> {
+  return (await readdir(`/proc/${pid}/fd`)).length;
+}
+
+/** No further descriptor for this process until the returned function is called; those that are open stay. */
+export async function starve(pid: number): Promise<() => Promise<void>> {
+  const limits = await readFile(`/proc/${pid}/limits`, 'utf8');
+  const before = /^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? '1024';
+  const set = async (soft: string): Promise<void> => {
+    await promisify(execFile)('prlimit', ['--pid', String(pid), `--nofile=${soft}:`]);
+  };
+  await set('3');
+  return () => set(before);
 }

@@ -48,7 +48,7 @@ const toPrimary: { readonly [Type in ToPrimary['type']]: ToPrimary & { readonly 
   arrived: { type: 'arrived', from: 1, id: 1, node: 'n' },
   declined: { type: 'declined', from: 1, id: 1, reason: 'no' },
   peer: { type: 'peer', to: 1, body: null },
-  moves: { type: 'moves', moved: 1, left: 0, ended: null },
+  moves: { type: 'moves', moved: 1, left: 0, ended: null, refused: false },
 };
 
 t.test('every message passes in its own direction only', async (t) => {

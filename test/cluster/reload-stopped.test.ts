@@ -1,0 +1,47 @@
+// A process stands still (SIGSTOP) at some step of a reload: everybody waits for it, and nothing is lost.
+import { setTimeout as delay } from 'node:timers/promises';
+import t from 'tap';
+import { Crowd, CROWD_CHANNELS } from '../helpers/crowd.ts';
+import { startGateway } from '../helpers/gateway.ts';
+import { ReloadRun } from '../helpers/reload-run.ts';
+
+const CLIENTS = 20;
+/** Longer than whoever waits for an answer about a connection takes to ask. */
+const STANDSTILL_MS = 2000;
+
+const CASES = [
+  ['old', 'checking'],
+  ['old', 'moving'],
+  ['old', 'closing'],
+  ['new', 'checking'],
+  ['new', 'moving'],
+  ['new', 'closing'],
+  ['primary', 'moving'],
+] as const;
+
+t.test('old worker, new worker, primary', async (t) => {
+  const gateway = await startGateway(t, { config: { channel: CROWD_CHANNELS } });
+  const crowd = new Crowd({ gateway, url: gateway.wsUrl, clients: CLIENTS });
+  await crowd.gather(t);
+  crowd.talk();
+  for (const [victim, step] of CASES) {
+    await t.test(`${victim}, ${step}`, async (t) => {
+      const before = await gateway.workerPids();
+      const reload = await ReloadRun.begin(t, gateway);
+      await reload.reaches(step);
+      const pids = await gateway.workerPids();
+      const worker = victim === 'old' ? before[0] : pids.find((pid) => !before.includes(pid));
+      const found = victim === 'primary' ? gateway.child.pid : worker;
+      if (found !== undefined && (found === gateway.child.pid || pids.includes(found))) {
+        process.kill(found, 'SIGSTOP');
+        await delay(STANDSTILL_MS);
+        process.kill(found, 'SIGCONT');
+      }
+      t.equal(await reload.failure, undefined);
+      t.equal(reload.steps.at(-1)?.closed, 0);
+    });
+  }
+  await crowd.hush();
+  t.same(crowd.faults().slice(0, 10), []);
+  t.same(await gateway.stop(), { code: 0, signal: null });
+});
