@@ -1,7 +1,7 @@
 // Changes of the workers (reload, rebalancing, ...) exclude each other: connections have one destination at a time.
 import { HoldfastError } from '../util/errors.ts';
 
-export class BusyError extends HoldfastError {
+class BusyError extends HoldfastError {
   constructor(message: string) {
     super('HOLDFAST_BUSY', message);
   }

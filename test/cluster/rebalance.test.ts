@@ -143,8 +143,8 @@ t.test(
     }
     t.same(disturbed([...hot, ...cold]), []);
     const [one, other] = await spread(gateway);
-    t.ok(one < count + 1 && other > count + 1, `${one} and ${other}`);
-    t.ok(one > 1, 'some of them stay');
+    t.ok(one < before[0] + count && other > before[1] + count, `${one} and ${other}`);
+    t.ok(one > before[0], 'some of them stay');
   },
 );
 
@@ -203,8 +203,8 @@ t.test('kill -9 of the worker that takes them: what the others own lives on', as
   const [, victim = 0] = await workersOf(control);
   const everybody = await gateway.metric('connections');
   const moving = deferred<void>();
-  const run = control.request('rebalance', { perSecond: 5 }, (value) => {
-    if (isJson(value) && Number(value['moved']) >= 3) moving.resolve();
+  const run = control.request('rebalance', { perSecond: 1 }, (value) => {
+    if (isJson(value) && Number(value['moved']) >= 2) moving.resolve();
   });
   const ended = t.rejects(run, { code: 'HOLDFAST_REBALANCE', message: 'worker 2 ended in the middle' });
   await moving.promise;
