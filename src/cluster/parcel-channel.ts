@@ -24,6 +24,7 @@ export interface ChannelEnd {
   off(event: 'internalMessage', listener: (message: unknown) => void): unknown;
   off(event: 'disconnect', listener: () => void): unknown;
   emit(event: 'disconnect'): boolean;
+  disconnect?(): void;
 }
 
 export interface ChannelParcel {

@@ -32,11 +32,13 @@ const ANSWER_MS = 20_000;
 
 export class Predecessor {
   readonly link: PrimaryLink;
+  readonly #end: ChannelEnd;
   #orders: SuccessionOrders | undefined;
   #hasEnded = false;
   #facts: SuccessionFacts | undefined;
 
   private constructor(end: ChannelEnd) {
+    this.#end = end;
     this.link = new PrimaryLink({
       end,
       onAsked: (method, params) => this.#onAsked(method, params),
@@ -86,6 +88,9 @@ export class Predecessor {
   /** This process cannot replace it, and ends. */
   async fail(reason: string): Promise<void> {
     await this.link.ask('failed', reason, ANSWER_MS).catch(() => undefined);
+    this.link.close();
+    // An open channel would keep this process.
+    if (this.#end.connected) this.#end.disconnect?.();
   }
 
   async #onAsked(method: string, params: unknown): Promise<unknown> {

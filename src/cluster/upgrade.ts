@@ -84,6 +84,8 @@ export class Upgrade {
   #aborted: string | undefined;
   /** The own workers are ended: it goes through, or they are started again. */
   #isFinal = false;
+  /** From here on nothing stops it: whoever was moved would be closed instead of moved back. */
+  #isPuttingBack = false;
   #startedMovingMs = 0;
 
   constructor(deps: UpgradeDeps) {
@@ -107,6 +109,7 @@ export class Upgrade {
     const startMs = clock.monotonicMs();
     this.#aborted = undefined;
     this.#isFinal = false;
+    this.#isPuttingBack = false;
     this.#startedMovingMs = 0;
     this.#progress = this.#started();
     this.#tell({});
@@ -133,9 +136,10 @@ export class Upgrade {
     return this.#progress;
   }
 
-  /** Stops, and puts back what is not done. False when nothing is under way, or when it is too late. */
+  /** Stops, and puts back what is not done; may be said again. False when nothing is under way, or when it is too late. */
   abort(reason: string): boolean {
     if (!this.isRunning || this.#isFinal) return false;
+    if (this.#isPuttingBack) return true;
     this.#aborted ??= reason;
     this.#successor?.stopWaiting(`stopped: ${reason}`);
     this.#deps.moves.stop();
@@ -230,13 +234,14 @@ export class Upgrade {
   /** As much as may be is as it was. */
   async #giveUp(successor: Successor, policy: ReloadPolicy): Promise<void> {
     const { passOn, revive, logger } = this.#deps;
+    this.#isPuttingBack = true;
+    this.#aborted = undefined;
     this.#tell({ state: 'putting-back' });
     if (this.#isFinal) await revive();
     if (successor.isAlive && !this.#deps.isLeaving()) {
       try {
         await successor.ask('retire', null, ANSWER_MS);
         passOn(undefined);
-        this.#aborted = undefined;
         const own = this.#own();
         for (const from of successor.workers) await this.#moveFrom(from, () => targetFor(from.slot, own));
       } catch (error) {

@@ -95,8 +95,22 @@ if (why === undefined) {
     t.equal(await heard(client, 'room'), true);
     t.equal(client.count('connected'), 1, 'nobody has noticed');
 
+    // Another primary, which systemd follows from now on.
+    await systemd.run('env', control, 'node', '/opt/holdfast/dist/main.js', 'upgrade');
+    const nextPid = await systemd.show(unit, 'MainPID');
+    t.not(nextPid, mainPid);
+    await waitFor(
+      'the end of the old one',
+      async () => !(await systemd.processes(unit)).some((pid) => String(pid) === mainPid),
+      DEADLINE_MS,
+    );
+    t.equal(await systemd.show(unit, 'ActiveState'), 'active');
+    t.equal(await systemd.show(unit, 'NRestarts'), '0');
+    t.equal(await heard(client, 'room'), true);
+    t.equal(client.count('connected'), 1, 'nobody has noticed that either');
+
     // The watchdog is fed only while workers answer.
-    const worker = (await systemd.processes(unit)).find((pid) => String(pid) !== mainPid);
+    const worker = (await systemd.processes(unit)).find((pid) => String(pid) !== nextPid);
     await systemd.run('kill', '-STOP', String(worker));
     await waitFor(
       'systemd to start it again',
