@@ -300,6 +300,7 @@ export async function runWorker(): Promise<void> {
   link.vitals.of(() => ({
     outboxBytes: counters.queuedBytes,
     trafficBytes: counters.bytesIn + counters.bytesOut,
+    loopLagMs: guard.takeWorstLagMs(),
   }));
   link.answer('metrics', () => metrics.snapshot());
   if (config.prometheus.enabled) {

@@ -242,7 +242,6 @@ export class WorkerLink {
   /** Sends what is unsaid and stops listening, so that the process can end by itself. May be called twice. */
   close(): void {
     this.#report();
-    this.vitals.close();
     process.off('message', this.#onMessage);
     process.off('disconnect', this.#onDisconnect);
     process.off('SIGINT', ignoreSignal);

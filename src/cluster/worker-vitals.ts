@@ -1,33 +1,25 @@
 // What a worker says of itself at each heartbeat.
-import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 import type { WorkerVitals } from './ipc.ts';
 
-/** What the process knows of its clients. */
-export type ClientFigures = Pick<WorkerVitals, 'outboxBytes' | 'trafficBytes'>;
+/** What others measure: of its clients, and the longest time that its loop was late since the last reading. */
+export type MeasuredFigures = Pick<WorkerVitals, 'outboxBytes' | 'trafficBytes' | 'loopLagMs'>;
 
-const LAG_RESOLUTION_MS = 20;
-const NO_FIGURES: ClientFigures = { outboxBytes: 0, trafficBytes: 0 };
+const NO_FIGURES: MeasuredFigures = { outboxBytes: 0, trafficBytes: 0, loopLagMs: 0 };
 
 export class VitalsReader {
-  readonly #lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
-  #readFigures: () => ClientFigures = () => NO_FIGURES;
+  #readFigures: () => MeasuredFigures = () => NO_FIGURES;
   #loop: EventLoopUtilization = performance.eventLoopUtilization();
   #cpu = process.cpuUsage();
   #loopBusyMs = 0;
   #memory: Pick<WorkerVitals, 'rssBytes' | 'heapUsedBytes'> = { rssBytes: 0, heapUsedBytes: 0 };
 
-  constructor() {
-    this.#lag.enable();
-  }
-
-  /** Where the figures of its clients come from. */
-  of(readFigures: () => ClientFigures): void {
+  /** Where those figures come from. */
+  of(readFigures: () => MeasuredFigures): void {
     this.#readFigures = readFigures;
   }
 
   read(): WorkerVitals {
-    const loopLagMs = Math.max(0, this.#lag.max / 1e6 - LAG_RESOLUTION_MS);
-    this.#lag.reset();
     this.#countLoop();
     try {
       const { rss: rssBytes, heapUsed: heapUsedBytes } = process.memoryUsage();
@@ -35,12 +27,7 @@ export class VitalsReader {
     } catch {
       // It throws when there is no descriptor left to read them through.
     }
-    return { loopLagMs, loopBusyMs: this.#loopBusyMs, ...this.#memory, ...this.#readFigures() };
-  }
-
-  /** May be called twice. */
-  close(): void {
-    this.#lag.disable();
+    return { loopBusyMs: this.#loopBusyMs, ...this.#memory, ...this.#readFigures() };
   }
 
   /** Waiting for a processor that others use looks like work to the loop, and other threads' work is none of it. */

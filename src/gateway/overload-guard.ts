@@ -55,7 +55,7 @@ export interface OverloadGuardOptions {
 }
 
 const READING_MS = 200;
-const RESOLUTION_MS = 10;
+const RESOLUTION_MS = 20;
 /** Lag that is worth a report even when nothing is opened. */
 const NOTABLE_LAG_MS = 50;
 /** Who has less unread frees nothing by going. */
@@ -77,6 +77,7 @@ export class OverloadGuard {
   #utilization = performance.eventLoopUtilization();
   #reported = false;
   #isShedding = false;
+  #worstLagMs = 0;
 
   constructor(deps: OverloadGuardDeps, options: OverloadGuardOptions) {
     this.#deps = deps;
@@ -97,6 +98,13 @@ export class OverloadGuard {
     return this.#state.level !== 'normal';
   }
 
+  /** The longest time that the event loop was late since this was asked last. */
+  takeWorstLagMs(): number {
+    const worstMs = Math.max(this.#worstLagMs, worstOf(this.#delay));
+    this.#worstLagMs = 0;
+    return worstMs;
+  }
+
   start(): void {
     this.#delay.enable();
     this.#readMs = performance.now();
@@ -114,7 +122,8 @@ export class OverloadGuard {
     const nowMs = performance.now();
     const opened = this.#deps.opened();
     const utilization = performance.eventLoopUtilization();
-    const lagMs = this.#delay.count === 0 ? 0 : Math.max(0, this.#delay.percentile(50) / 1e6 - RESOLUTION_MS);
+    const lagMs = this.#delay.count === 0 ? 0 : lateMs(this.#delay.percentile(50));
+    this.#worstLagMs = Math.max(this.#worstLagMs, worstOf(this.#delay));
     const reading: LoadReport = {
       overMs: nowMs - this.#readMs,
       lagMs,
@@ -188,4 +197,12 @@ export class OverloadGuard {
 
 function memoryShareOf({ heapUsed, external }: MemoryUse, { heapBytes, allBytes }: MemoryLimits): number {
   return Math.max(heapUsed / heapBytes, (heapUsed + external) / allBytes);
+}
+
+function worstOf(delay: IntervalHistogram): number {
+  return delay.count === 0 ? 0 : lateMs(delay.max);
+}
+
+function lateMs(intervalNs: number): number {
+  return Math.max(0, intervalNs / 1e6 - RESOLUTION_MS);
 }
