@@ -34,7 +34,7 @@ export interface PrimaryUpgradeDeps {
 
 /** Meant for this process alone. */
 const NOT_INHERITED = ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'WATCHDOG_PID'];
-export const SUCCEED_FLAG = '--succeed';
+const SUCCEED_FLAG = '--succeed';
 /** Connections at the door reach the other primary in moments. */
 const LAST_WORDS_MS = 3000;
 const REVIVE_MS = 30_000;

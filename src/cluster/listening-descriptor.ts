@@ -6,7 +6,7 @@ const TABLES = ['/proc/self/net/tcp', '/proc/self/net/tcp6'];
 const LISTENING = '0A';
 
 /** Inodes of sockets that listen at this port, of a table as in /proc/net/tcp. */
-export function listeningInodes(table: string, port: number): readonly number[] {
+function listeningInodes(table: string, port: number): readonly number[] {
   return table.split('\n').flatMap((line) => {
     const [, local = '', , state, , , , , , inode] = line.trim().split(/\s+/);
     const isMeant = state === LISTENING && Number.parseInt(local.split(':')[1] ?? '', 16) === port;

@@ -1,6 +1,6 @@
 // What the kernel says about processes (Linux).
 import { execFile } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 const KIB = 1024;
@@ -17,10 +17,6 @@ export async function residentBytes(pids: readonly number[]): Promise<number> {
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * KIB;
   });
   return (await Promise.all(sizes)).reduce((sum, bytes) => sum + bytes, 0);
-}
-
-export async function descriptors(pid: number): Promise<number> {
-  return (await readdir(`/proc/${pid}/fd`)).length;
 }
 
 /** No further descriptor for this process until the returned function is called; those that are open stay. */

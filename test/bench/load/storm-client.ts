@@ -21,7 +21,7 @@ const MAX_DELAY_MS = 20_000;
 /** From the start of an attempt to its last answer. */
 const PATIENCE_MS = 15_000;
 
-export function reconnectDelayMs(attempt: number, roll: number): number {
+function reconnectDelayMs(attempt: number, roll: number): number {
   const jitterMs = Math.floor(roll * Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** Math.min(attempt, 31)));
   return Math.min(MAX_DELAY_MS, MIN_DELAY_MS + jitterMs);
 }
