@@ -10,6 +10,7 @@ import { type LoadReport, type MemoryLimits, OverloadGuard } from '../gateway/ov
 import type { Logger } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { systemClock } from '../util/clock.ts';
+import { externalBytes } from '../util/memory.ts';
 
 export interface WorkerOverloadDeps {
   readonly link: WorkerLink;
@@ -36,7 +37,7 @@ export function overloadGuard(deps: WorkerOverloadDeps, config: Config): Overloa
       log,
       connections: open,
       opened: () => open.opened,
-      memory: () => ({ heapUsed: oldHeapBytes(), external: process.memoryUsage().external }),
+      memory: () => ({ heapUsed: oldHeapBytes(), external: externalBytes() }),
       collectGarbage: garbageCollector(),
       report: (load) => link.reportLoad(load),
       onReading,

@@ -13,3 +13,8 @@ export function residentBytes(): number {
 export function heapUsedBytes(): number {
   return getHeapStatistics().used_heap_size;
 }
+
+/** Outside the heap, of objects in it: buffers above all. */
+export function externalBytes(): number {
+  return getHeapStatistics().external_memory;
+}
