@@ -7,7 +7,7 @@ import { startHaproxy } from '../helpers/haproxy.ts';
 import { startRedis } from '../helpers/redis.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
-/** The full proof takes 500 clients and 10 reloads. */
+/** `npm run proof:reloads` asks for more. */
 const CLIENTS = Number(process.env['TEST_CLIENTS'] ?? 60);
 const RELOADS = Number(process.env['TEST_RELOADS'] ?? 3);
 
@@ -31,6 +31,8 @@ for (const engine of ['memory', 'redis'] as const) {
     for (let round = 1; round <= RELOADS; round++) {
       const old = await gateway.workerPids();
       const { exit, output } = await gateway.command(t, 'reload');
+      if (RELOADS > 3)
+        t.comment(`${engine}: reload ${round} of ${RELOADS}: ${output.trim().split('\n').at(-1) ?? ''}`);
       t.equal(exit.code, 0, output);
       const after = await gateway.workerPids();
       t.notOk(
@@ -42,6 +44,7 @@ for (const engine of ['memory', 'redis'] as const) {
     t.same(crowd.faults().slice(0, 20), []);
     t.equal(await gateway.metric('handoff_connections_total', 'moved'), RELOADS * (CLIENTS + 2));
     t.equal(await gateway.metric('connections'), CLIENTS);
+    t.comment(`${engine}: ${crowd.sent} messages sent by ${CLIENTS} clients and the server API`);
     await waitFor('no descriptor to stay open in the primary', () => descriptors() <= before);
   });
 }

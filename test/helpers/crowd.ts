@@ -21,8 +21,10 @@ export interface CrowdOptions {
 
 /** Clients that talk to each other. */
 const GROUP_SIZE = 5;
+/** Of up to 60 clients; a larger crowd talks less, so that its own process keeps up with what it hears. */
 const TALK_INTERVAL_MS = 100;
 const API_INTERVAL_MS = 20;
+const SMALL_CROWD = 60;
 
 /** Channels for the configuration of the gateway. */
 export const CROWD_CHANNELS = {
@@ -60,10 +62,12 @@ export class Crowd {
   readonly #members: Member[] = [];
   readonly #talking: Promise<void>[] = [];
   #apiSent = 0;
+  readonly #slowness: number;
   #isOver = false;
 
   constructor(options: CrowdOptions) {
     this.#options = options;
+    this.#slowness = Math.max(1, options.clients / SMALL_CROWD);
   }
 
   /** Connects everybody; half of them speak JSON, half Protobuf. */
@@ -171,7 +175,7 @@ export class Crowd {
   }
 
   async #talk(member: Member): Promise<void> {
-    await delay(Math.random() * TALK_INTERVAL_MS);
+    await delay(Math.random() * TALK_INTERVAL_MS * this.#slowness);
     while (!this.#isOver) {
       const n = member.sent + 1;
       const words = { from: member.name, n };
@@ -181,7 +185,7 @@ export class Crowd {
       member.official.client.publish(member.group, data).catch(() => {
         member.failed += 1;
       });
-      await delay(TALK_INTERVAL_MS);
+      await delay(TALK_INTERVAL_MS * this.#slowness);
     }
   }
 
@@ -195,7 +199,7 @@ export class Crowd {
         if (!(error instanceof TypeError && this.#options.losesRequests === true)) throw error;
       });
       this.#apiSent = n;
-      await delay(API_INTERVAL_MS);
+      await delay(API_INTERVAL_MS * this.#slowness);
     }
   }
 }
