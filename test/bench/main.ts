@@ -7,6 +7,7 @@ import { type Outcome, isSound, totalFaults, verdicts } from './report/outcome.t
 import { Progress } from './report/progress.ts';
 import { writeResults } from './report/write.ts';
 import { connect } from './scenarios/connect.ts';
+import { deploy } from './scenarios/deploy.ts';
 import { burst, channels, fanout, mixed, protobuf } from './scenarios/deliveries.ts';
 import { handoff } from './scenarios/handoff.ts';
 import { httpPublish } from './scenarios/http-publish.ts';
@@ -29,6 +30,7 @@ const SCENARIOS: readonly Scenario[] = [
   protobuf,
   recovery,
   handoff,
+  deploy,
   storm,
   httpPublish,
   redis,

@@ -80,7 +80,7 @@ function failureOf(reason: unknown): Error {
 }
 
 /** Without persistence, as both sides are run where speed counts. */
-async function startRedis(): Promise<RunningServer> {
+export async function startRedis(): Promise<RunningServer> {
   const port = await freePort();
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
   const server = new RunningServer('redis-server', args, undefined, 'redis-server');
