@@ -33,7 +33,9 @@ t.test('a host leaves under traffic, comes back, and is taken out', async (t) =>
   const haproxy = await startHaproxy(t, { configFile });
   const witnesses = await comeIn(t, haproxy);
   const before = await connections(a);
-  t.ok(before >= EACH && (await connections(b)) >= EACH, 'both hosts have clients');
+  // How many each gets follows from its weight, and that from how busy the machine is.
+  t.ok(before > 0, 'clients on the host that will leave');
+  t.ok((await connections(b)) > 0, 'clients on the one that stays');
   const flow = new Flow(t, publishing(b, 'news'));
   await flow.untilTaken(20);
 
