@@ -20,7 +20,7 @@ const START_DEADLINE_MS = 60_000;
 
 /** What pm2 gives a process by default before it kills it. */
 const PM2_PATIENCE_MS = 1600;
-/** So many that their leaving takes longer. */
+/** Their leaving takes longer, at the pace of `admission.accept_rate`: 2.5 s. */
 const CLIENTS = 20;
 
 /** Of pm2's list as JSON, which also holds the environment. */
@@ -47,6 +47,7 @@ async function project(t: Test): Promise<Place> {
     client: { insecure: true },
     control: { socket: join(directory, 'control.sock') },
     shutdown: { timeout: '5s' },
+    admission: { accept_rate: CLIENTS / 2.5 },
   };
   await writeFile(join(directory, 'holdfast.json'), JSON.stringify(config));
   return {

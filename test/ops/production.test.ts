@@ -54,7 +54,7 @@ if (why !== undefined) {
     t.match(await shell(start), /serving/);
 
     // As many descriptors as a machine of tests has.
-    await shell(front.replace(' > ', ' --maxconn 500 > '));
+    await shell(front.replace(' > /etc/haproxy/haproxy.cfg', ' --maxconn 500$&'));
     t.equal(await machine.show('haproxy.service', 'ActiveState'), 'active');
 
     const [sub = '', pub = '', doctor = ''] = proof.split('\n');
