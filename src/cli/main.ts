@@ -52,4 +52,6 @@ export async function runCommand(): Promise<void> {
     },
   });
   process.exitCode = code === 0 ? served : code;
+  // pm2 listens on its channel, which would keep the process alive until it is killed.
+  if (process.connected) process.disconnect();
 }
