@@ -1,6 +1,7 @@
 // The worker's side of the channel to the primary: start facts, life cycle, host-wide questions, connection reports.
 import cluster from 'node:cluster';
 import { UnavailableError } from '../util/errors.ts';
+import { finishDisconnect } from '../util/native-handle.ts';
 import {
   IPC_VERSION,
   isToWorker,
@@ -34,6 +35,8 @@ export interface MoveListener {
 const REPORT_INTERVAL_MS = 50;
 /** The primary gives up on its slowest worker after 1 s; this is only for a primary that is itself stuck. */
 const COLLECT_TIMEOUT_MS = 3000;
+/** How long the end of a primary may remain unnoticed. */
+const CHANNEL_WATCH_MS = 1000;
 /** For the end itself, on top of the time that an orphan has. */
 const ORPHAN_END_MS = 5000;
 
@@ -60,6 +63,7 @@ export class WorkerLink {
   #stopHandler: (() => void) | undefined;
   #orphanHandler: (() => void) | undefined;
   #orphanMs = 0;
+  readonly #channelWatch: NodeJS.Timeout;
   #assignedHandler: AssignedHandler | undefined;
   #moveListener: MoveListener | undefined;
 
@@ -67,6 +71,10 @@ export class WorkerLink {
     this.start = start;
     process.on('message', this.#onMessage);
     process.on('disconnect', this.#onDisconnect);
+    // Node does not say so when a handle was on its way to the primary in that moment.
+    this.#channelWatch = setInterval(() => {
+      if (!process.connected) finishDisconnect(process);
+    }, CHANNEL_WATCH_MS).unref();
   }
 
   /** Greets the primary and waits for the start facts. Only in a forked worker. */
@@ -242,6 +250,7 @@ export class WorkerLink {
   /** Sends what is unsaid and stops listening, so that the process can end by itself. May be called twice. */
   close(): void {
     this.#report();
+    clearInterval(this.#channelWatch);
     process.off('message', this.#onMessage);
     process.off('disconnect', this.#onDisconnect);
     process.off('SIGINT', ignoreSignal);
