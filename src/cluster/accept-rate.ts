@@ -35,9 +35,9 @@ export class AcceptRate {
     return [...this.#estimates.values()].reduce((sum, perSecond) => sum + perSecond, 0);
   }
 
-  /** Counted while others waited for their turn, rather than estimated. */
-  get isMeasured(): boolean {
-    return this.#measured !== undefined;
+  /** Counted while others waited for their turn; undefined as long as nobody had to. */
+  get measured(): number | undefined {
+    return this.#measured;
   }
 
   /** A worker has taken one; `others` wait. */

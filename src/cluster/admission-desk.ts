@@ -205,8 +205,9 @@ export class AdmissionDesk {
 
   #expectedWaitMs(ahead: number): number {
     const { perSecond } = this.#bucketRate;
-    const known = this.rate.isMeasured ? (this.rate.perSecond ?? perSecond) : perSecond;
-    return (ahead * 1000) / Math.max(1, Math.min(perSecond, known));
+    // Measured over a moment of which a neighbour took the most, a rate says little: nobody is refused for less than the least.
+    const measured = Math.max(this.rate.measured ?? perSecond, this.#policy.minPerSecond);
+    return (ahead * 1000) / Math.max(1, Math.min(perSecond, measured));
   }
 
   #pump(): void {

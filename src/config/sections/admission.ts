@@ -21,7 +21,7 @@ export const admission = section('Storms: who is let in how fast, and what goes 
   ),
   queue_time: duration(
     'How long a new connection may wait for its turn. One that would wait longer gets HTTP 503 with `Retry-After` at once.',
-    '5s',
+    '10s',
     0,
     60_000,
   ),

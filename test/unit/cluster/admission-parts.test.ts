@@ -32,7 +32,7 @@ t.test('estimated from how busy the workers were', async (t) => {
   t.equal(rate.perSecond, 1_000);
   rate.busy(2, { opened: 100, busyShare: 1 }, 200);
   t.equal(rate.perSecond, 1_500, 'of both workers');
-  t.notOk(rate.isMeasured);
+  t.equal(rate.measured, undefined);
 });
 
 t.test('counted while others wait, which says more', async (t) => {
@@ -45,7 +45,7 @@ t.test('counted while others wait, which says more', async (t) => {
     }
   };
   take(252, 2);
-  t.ok(rate.isMeasured);
+  t.equal(rate.measured, rate.perSecond);
   t.equal(rate.perSecond, 500);
   take(2000, 4);
   t.ok(Math.abs((rate.perSecond ?? 0) - 250) < 5, 'follows what it is now');
