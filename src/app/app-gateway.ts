@@ -40,7 +40,7 @@ import type { ChannelOptions } from '../protocol/channel-options.ts';
 import { CloseCauses, safeReason } from '../protocol/close-causes.ts';
 import type { ClientInfo, Publication } from '../protocol/publication.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
-import { UnavailableError } from '../util/errors.ts';
+import { UnavailableError, asError } from '../util/errors.ts';
 
 export interface AppGatewayDeps {
   readonly broker: Broker;
@@ -73,9 +73,7 @@ export class AppGateway implements Gateway {
     return guarded(async () => {
       const payload = payloadFrom(data);
       return inTurns(channels, publicationsAtOnce(payload?.length ?? 0), (channel) =>
-        guarded(() => this.#publish(channel, payload, options)).catch((error: unknown) =>
-          error instanceof Error ? error : new Error(String(error)),
-        ),
+        guarded(() => this.#publish(channel, payload, options)).catch(asError),
       );
     });
   }

@@ -5,7 +5,7 @@ import { MemoryEngineServer, type MemoryEngineServerDeps } from '../engine/memor
 import { readSnapshot, SnapshotError, writeSnapshot } from '../engine/memory/snapshot-file.ts';
 import { WireError } from '../engine/wire-error.ts';
 import type { Logger } from '../observe/logger.ts';
-import { ConfigError, UnavailableError } from '../util/errors.ts';
+import { ConfigError, UnavailableError, messageOf } from '../util/errors.ts';
 
 export interface EmbeddedEngineDeps extends MemoryEngineServerDeps {
   readonly logger: Logger;
@@ -112,7 +112,7 @@ export class EmbeddedEngine {
       // From now on it is of the past: after a crash its offsets must not be given a second time.
       if (hasState) rmSync(path);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       throw new ConfigError(`engine.memory.snapshot_file: ${reason}`, { cause: error });
     }
     this.#isRestored = true;

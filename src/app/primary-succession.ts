@@ -8,7 +8,7 @@ import type { Supervisor, WorkerObserver } from '../cluster/supervisor.ts';
 import type { WorkerEnd, WorkerProcess } from '../cluster/worker-process.ts';
 import type { Config } from '../config/schema.ts';
 import type { Logger } from '../observe/logger.ts';
-import { UnavailableError } from '../util/errors.ts';
+import { UnavailableError, asError } from '../util/errors.ts';
 import type { EmbeddedEngine } from './embedded-engine.ts';
 import type { PrimaryAdmission } from './primary-admission.ts';
 import type { PrimaryReload } from './primary-reload.ts';
@@ -167,8 +167,4 @@ export function forbidsSuccession(before: unknown, config: Config): string {
     typeof before === 'object' && before !== null && 'engine' in before ? before.engine : undefined;
   const changed = differing(engine, config.engine, 'engine');
   return changed.length === 0 ? '' : `only a restart can change ${changed.join(', ')}`;
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }

@@ -10,6 +10,7 @@ import type { Supervisor } from '../cluster/supervisor.ts';
 import { Upgrade, UpgradeError, type UpgradeProgress } from '../cluster/upgrade.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
+import { messageOf } from '../util/errors.ts';
 import type { EmbeddedEngine } from './embedded-engine.ts';
 import { internalSocket } from './internal-socket.ts';
 import type { PrimaryAdmission } from './primary-admission.ts';
@@ -116,7 +117,7 @@ export class PrimaryUpgrade {
   bySignal(): void {
     const { logger } = this.#deps;
     this.run('SIGUSR2', '').catch((error: unknown) => {
-      logger.error({ reason: error instanceof Error ? error.message : String(error) }, 'upgrade failed');
+      logger.error({ reason: messageOf(error) }, 'upgrade failed');
     });
   }
 

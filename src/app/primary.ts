@@ -24,7 +24,7 @@ import type { Config } from '../config/schema.ts';
 import { snapshotFile } from '../config/snapshot-file.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
-import { ConfigError, HoldfastError } from '../util/errors.ts';
+import { ConfigError, HoldfastError, messageOf } from '../util/errors.ts';
 import { hostRoom } from './host-room.ts';
 import { inheritedInternal, internalPlace } from './internal-socket.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
@@ -367,7 +367,7 @@ class Primary {
   readonly #onHangUp = (): void => {
     const { logger } = this.#deps;
     this.#reload.run('SIGHUP').catch((error: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       logger.error({ reason }, 'reload failed');
     });
   };

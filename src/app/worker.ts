@@ -23,6 +23,7 @@ import { createHttpServers, type RouteGroup } from '../gateway/http-server.ts';
 import { metricsRoute } from '../gateway/metrics-route.ts';
 import { EmulatedSessions } from '../gateway/emulated-sessions.ts';
 import { OpenConnections } from '../gateway/open-connections.ts';
+import { selfCheck } from '../handoff/self-check.ts';
 import { ControlKinds, type DisconnectControl } from '../hub/control-messages.ts';
 import { Orders } from '../hub/control-orders.ts';
 import { Surveys } from '../hub/control-surveys.ts';
@@ -38,7 +39,7 @@ import { protobufCodec } from '../protocol/protobuf-codec.ts';
 import { addressText } from '../util/address-text.ts';
 import { systemClock } from '../util/clock.ts';
 import { DeadlineWheel } from '../util/deadline-wheel.ts';
-import { ConfigError, UnavailableError } from '../util/errors.ts';
+import { ConfigError, UnavailableError, messageOf } from '../util/errors.ts';
 import { readVersion } from '../util/version.ts';
 import { createApplication } from './application.ts';
 import { createEngineClient } from './engine.ts';
@@ -57,7 +58,6 @@ import {
 import { workerMoves } from './worker-moves.ts';
 import { ownAcceptRate, overloadGuard } from './worker-overload.ts';
 import { clientTransports } from './worker-transports.ts';
-import { selfCheck } from '../handoff/self-check.ts';
 
 const SURVEY_TIMEOUT_MS = 1000;
 const MAX_API_BODY_BYTES = 16 * 1024 * 1024;
@@ -398,7 +398,7 @@ async function orFail<T>(link: WorkerLink, step: () => Promise<T>): Promise<T> {
   try {
     return await step();
   } catch (error) {
-    link.fail(error instanceof Error ? error.message : String(error), error instanceof ConfigError);
+    link.fail(messageOf(error), error instanceof ConfigError);
     link.close();
     throw error;
   }

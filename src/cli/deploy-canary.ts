@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts';
 import type { ColourService } from '../deploy/colour-service.ts';
 import type { Colour } from '../deploy/plan.ts';
 import { SERVER_HEADER } from '../front/canary.ts';
-import { UnavailableError } from '../util/errors.ts';
+import { UnavailableError, asError, messageOf } from '../util/errors.ts';
 import { type TailEnd, tail } from './tail.ts';
 
 export interface CanaryPlan {
@@ -75,7 +75,7 @@ export async function canary(
       },
       onSubscribed: () => {
         publishAll().catch((error: unknown) => {
-          failure = error instanceof Error ? error : new Error(String(error));
+          failure = asError(error);
           enough.abort();
         });
       },
@@ -144,7 +144,7 @@ async function publish(plan: CanaryPlan, colour: Colour, data: string, signal: A
     asked.once('error', reject);
     asked.end(body);
   }).catch((cause: unknown) => {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = messageOf(cause);
     throw new UnavailableError(`the server API of ${colour} at ${placeText(place)}: ${reason}`, { cause });
   });
   if (!answer.startsWith('200 ') || answer.includes('"error"')) {

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { MasterSocket } from '../front/master-socket.ts';
 import { readTicketKeys, rotated, teachTicketKeys, writeTicketKeys } from '../front/ticket-keys.ts';
-import { ConfigError, HoldfastError, UnavailableError } from '../util/errors.ts';
+import { ConfigError, HoldfastError, UnavailableError, messageOf } from '../util/errors.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import { type CliDeps, printJson } from './cli-deps.ts';
 import { addMasterFlag, currentWorker } from './haproxy-master.ts';
@@ -44,7 +44,7 @@ Exit codes: 0 done, 69 the file is new and HAProxy was not told, 78 a file is wr
     .action(async (flags: KeyFlags) => {
       const keys = await nextKeys(flags);
       await writeTicketKeys(flags.keys, keys).catch((error: unknown) => {
-        throw new ConfigError(`cannot write ${flags.keys}: ${reasonOf(error)}`, { cause: error });
+        throw new ConfigError(`cannot write ${flags.keys}: ${messageOf(error)}`, { cause: error });
       });
       const taught = flags.live ? await teach(flags, keys) : null;
       if (flags.json === true) printJson(deps, { file: flags.keys, keys: keys.length, taught });
@@ -60,7 +60,7 @@ async function nextKeys({ keys: file, from }: KeyFlags): Promise<readonly string
     return taken;
   } catch (error) {
     if (error instanceof HoldfastError) throw error;
-    throw new ConfigError(reasonOf(error), { cause: error });
+    throw new ConfigError(messageOf(error), { cause: error });
   }
 }
 
@@ -81,8 +81,4 @@ async function teach({ master: path, keys: file }: KeyFlags, keys: readonly stri
 function resultText(taught: number | null): string {
   if (taught === null) return 'a new key in the file; HAProxy reads it at its next start or reload';
   return taught === 0 ? 'HAProxy knows all its keys' : 'a new key, in the file and in the running HAProxy';
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

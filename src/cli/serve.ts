@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Override } from '../config/load.ts';
 import { type ConfigWarning, configWarnings, permitsNobody } from '../config/warnings.ts';
 import type { Config } from '../config/schema.ts';
+import { messageOf } from '../util/errors.ts';
 import { type CliDeps, note, paint } from './cli-deps.ts';
 import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.ts';
 
@@ -67,7 +68,7 @@ async function succeed(read: () => Promise<Config>, deps: CliDeps): Promise<void
   try {
     await deps.serve(await read(), read, predecessor);
   } catch (error) {
-    await predecessor?.fail(error instanceof Error ? error.message : String(error));
+    await predecessor?.fail(messageOf(error));
     throw error;
   }
 }

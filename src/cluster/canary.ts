@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { rmSync } from 'node:fs';
-import { HoldfastError } from '../util/errors.ts';
+import { HoldfastError, messageOf } from '../util/errors.ts';
 import { freeze } from '../util/native-handle.ts';
 import type { MoveReport, ToPrimary } from './ipc.ts';
 import type { WorkerObserver } from './supervisor.ts';
@@ -56,7 +56,7 @@ export class Canary implements WorkerObserver {
       pair.near.write(PING.subarray(CUT_AT));
       await heard.until((bytes) => bytes.includes(PONG));
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       throw new HoldfastError('HOLDFAST_CANARY', `a connection could not be moved to it: ${reason}`, {
         cause: error,
       });

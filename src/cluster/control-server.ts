@@ -4,7 +4,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Logger } from '../observe/logger.ts';
-import { HoldfastError } from '../util/errors.ts';
+import { HoldfastError, messageOf } from '../util/errors.ts';
 import { listenBeside } from '../util/listen-beside.ts';
 import { JsonLines, jsonLine } from './json-lines.ts';
 import { removeStaleSocket } from './public-listener.ts';
@@ -124,8 +124,4 @@ function isRequest(value: unknown): value is Request {
     'method' in value &&
     typeof value.method === 'string'
   );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,7 +1,7 @@
 // The link between a primary and the one that replaces it, the same at both ends: the workers of each can give connections
 // to those of the other, connections at the door can be passed on, and one end can ask the other to do something.
 import type { Socket } from 'node:net';
-import { UnavailableError } from '../util/errors.ts';
+import { UnavailableError, messageOf } from '../util/errors.ts';
 import { type ConnectionHandle, freeze, socketOver } from '../util/native-handle.ts';
 import { isToWorker, type MoveReport, type ToPrimary, type ToWorker } from './ipc.ts';
 import type { MovePeer, MoveRelay } from './move-relay.ts';
@@ -277,7 +277,7 @@ export class PrimaryLink implements WorkerObserver {
     try {
       this.tell({ type: 'answer', id, result: (await this.#deps.onAsked(method, params)) ?? null });
     } catch (error) {
-      this.tell({ type: 'refusal', id, reason: error instanceof Error ? error.message : String(error) });
+      this.tell({ type: 'refusal', id, reason: messageOf(error) });
     }
   }
 }

@@ -2,7 +2,7 @@
 // clients go on. What goes wrong ends it where it is: nothing has to be put back.
 import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
-import { HoldfastError } from '../util/errors.ts';
+import { HoldfastError, messageOf } from '../util/errors.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { OrderedMoves } from './ordered-moves.ts';
 import {
@@ -135,7 +135,7 @@ export class Rebalance {
       return done;
     } catch (error) {
       const { moved } = this.#tell({ state: 'failed', leftMs: null });
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       logger[this.#aborted === undefined ? 'warn' : 'info']({ reason, moved }, 'rebalancing stopped');
       throw error;
     } finally {

@@ -2,7 +2,7 @@
 // old one is taken out of routing, its connections are moved, and it ends. What goes wrong stops it where it is safe.
 import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
-import { HoldfastError } from '../util/errors.ts';
+import { HoldfastError, messageOf } from '../util/errors.ts';
 import type { MoveReport } from './ipc.ts';
 import type { OrderedMoves } from './ordered-moves.ts';
 import type { Supervisor, WorkerFacts } from './supervisor.ts';
@@ -127,7 +127,7 @@ export class Reload {
         this.#tell({ replaced: replaced.length });
       }
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       logger.error({ reason, replaced: replaced.length }, 'reload stopped');
       await this.#putBack(replaced, before);
       this.#tell({ state: 'failed' });
@@ -309,10 +309,6 @@ export class Reload {
     this.#progress = { ...this.#progress, ...change };
     for (const watcher of this.#watchers) watcher(this.#progress);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function pause(ms: number): Promise<void> {

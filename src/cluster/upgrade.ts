@@ -3,7 +3,7 @@
 // and in the end the name of the service. Until its workers are ended, the one that is replaced can go on as before.
 import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
-import { HoldfastError } from '../util/errors.ts';
+import { HoldfastError, messageOf } from '../util/errors.ts';
 import type { MovePeer } from './move-relay.ts';
 import type { OrderedMoves } from './ordered-moves.ts';
 import type { RemoteWorker } from './primary-link.ts';
@@ -314,10 +314,6 @@ function targetFor<Peer extends RemoteWorker | WorkerProcess>(
 ): Peer | undefined {
   const ready = peers.filter(({ connected }) => connected);
   return ready.find((peer) => peer.slot === slot) ?? ready[slot % Math.max(1, ready.length)];
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function pause(ms: number): Promise<void> {

@@ -1,7 +1,7 @@
 // One HAProxy through its runtime socket: what its servers are doing, and who gets new clients.
 import { connect, type NetConnectOpts } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { UnavailableError } from '../util/errors.ts';
+import { UnavailableError, messageOf } from '../util/errors.ts';
 
 const ANSWER_TIMEOUT_MS = 5000;
 
@@ -61,7 +61,7 @@ export class HaproxyRuntime {
     try {
       return await text(socket);
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = messageOf(cause);
       throw new UnavailableError(`HAProxy at ${this.address}: ${reason}`, { cause });
     } finally {
       socket.destroy();

@@ -1,5 +1,6 @@
 // What the doctor knows. Each fact is gathered on its own and may be missing, with the reason why.
 import type { Config } from '../config/schema.ts';
+import { messageOf } from '../util/errors.ts';
 import type { HaproxyConfig } from './read/haproxy-config.ts';
 import type { UnitFile } from './read/unit-file.ts';
 
@@ -84,6 +85,6 @@ export async function factOf<T>(read: () => T | Promise<T>): Promise<Fact<T>> {
   try {
     return known(await read());
   } catch (error) {
-    return unknown(error instanceof Error ? error.message : String(error));
+    return unknown(messageOf(error));
   }
 }

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { UnavailableError } from '../util/errors.ts';
+import { UnavailableError, messageOf } from '../util/errors.ts';
 
 /** A process of HAProxy answers at once, or hangs. */
 const SILENCE_MS = 10_000;
@@ -76,7 +76,7 @@ export class MasterSocket {
   }
 
   #unavailable(error: unknown): UnavailableError {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return new UnavailableError(
       `no HAProxy answers at ${this.path} (${reason}): it opens that with -W -S FILE, as the unit of Debian does; --master names another`,
       { cause: error },

@@ -2,6 +2,7 @@
 import type { Broker, BrokerListener } from '../engine/broker.ts';
 import type { Distribution } from '../observe/hot-counters.ts';
 import type { Clock } from '../util/clock.ts';
+import { messageOf } from '../util/errors.ts';
 import type { HealthCheck, HealthState } from './health.ts';
 
 export interface EngineProbeDeps {
@@ -103,7 +104,7 @@ export class EngineProbe implements HealthCheck {
       await this.#broker.publish(this.channel, { data: Buffer.from(String(this.#sent)) }, PUBLISH_OPTIONS);
       this.#failure = '';
     } catch (error) {
-      this.#failure = error instanceof Error ? error.message : String(error);
+      this.#failure = messageOf(error);
     } finally {
       this.#isBusy = false;
     }

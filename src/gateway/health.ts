@@ -1,5 +1,6 @@
 // Liveness and readiness for load balancers, supervisors and people.
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { messageOf } from '../util/errors.ts';
 import type { RouteGroup } from './http-server.ts';
 
 export interface HealthCheck {
@@ -62,7 +63,7 @@ function run(check: HealthCheck): HealthState {
   } catch (error) {
     return {
       ok: false,
-      detail: `the check itself failed: ${error instanceof Error ? error.message : String(error)}`,
+      detail: `the check itself failed: ${messageOf(error)}`,
     };
   }
 }

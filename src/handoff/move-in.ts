@@ -11,6 +11,7 @@ import { Arrivals } from '../hub/arrivals.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Logger } from '../observe/logger.ts';
 import { parseTagsFilter } from '../protocol/tags-filter.ts';
+import { messageOf } from '../util/errors.ts';
 import { type ConnectionHandle, socketOver } from '../util/native-handle.ts';
 import { decodeConnection, type MovingConnection } from './payload.ts';
 import type { PeerMessage } from './peer-messages.ts';
@@ -70,7 +71,7 @@ export class MoveIn {
       refusal = this.#adopt(move, payload, handle);
     } catch (error) {
       log.error({ err: error }, 'connection could not be taken up');
-      refusal = error instanceof Error ? error.message : String(error);
+      refusal = messageOf(error);
     }
     if (refusal === undefined) return;
     // Only this process's copy of the descriptor.
@@ -107,7 +108,7 @@ export class MoveIn {
       await this.#arrivalsOf(from).prepare(channels);
       link.tellPeer(from, { kind: 'prepared', request });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       link.tellPeer(from, { kind: 'unprepared', request, reason });
     }
   }
@@ -146,7 +147,7 @@ export class MoveIn {
       await arrivals.prepare(moving.subscriptions.map(({ state }) => state.channel));
       refusal = this.#adoptInto(arrivals, move, moving, handle);
     } catch (error) {
-      refusal = error instanceof Error ? error.message : String(error);
+      refusal = messageOf(error);
     }
     await arrivals.close();
     if (refusal === undefined) return;

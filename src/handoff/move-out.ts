@@ -9,6 +9,7 @@ import { Departure } from '../hub/departures.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
+import { messageOf } from '../util/errors.ts';
 import type { ConnectionHandle } from '../util/native-handle.ts';
 import { ChannelPreparation } from './channel-preparation.ts';
 import { everyConnection, type LoadPart, type MoveChoice, PartChoice } from './part-choice.ts';
@@ -155,7 +156,7 @@ export class MoveOut {
       await this.#moveAll(run);
     } catch (error) {
       log.error({ err: error }, 'connections could not be moved');
-      run.stopped ??= error instanceof Error ? error.message : String(error);
+      run.stopped ??= messageOf(error);
     } finally {
       clearInterval(report);
       run.preparation.close();
@@ -275,7 +276,7 @@ export class MoveOut {
     try {
       await this.#moveOne(run, connection);
     } catch (error) {
-      run.obstacle = error instanceof Error ? error.message : String(error);
+      run.obstacle = messageOf(error);
       run.restUntilMs.set(connection, this.#deps.clock.monotonicMs() + OBSTACLE_REST_MS);
       this.#deps.log.debug({ err: error }, 'connection cannot be moved now');
     }

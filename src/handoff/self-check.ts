@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { track } from '../gateway/frame-tracker.ts';
 import { WebSocketHandshake } from '../gateway/websocket-handshake.ts';
+import { messageOf } from '../util/errors.ts';
 import { freeze, hasEnded, socketOver } from '../util/native-handle.ts';
 
 const TIMEOUT_MS = 2000;
@@ -37,7 +38,7 @@ export async function selfCheck(): Promise<string> {
     });
     return await Promise.race([tryMove(near, far, made), tooLong]);
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   } finally {
     clearTimeout(timer);
     for (const socket of made) socket.destroy();

@@ -7,6 +7,7 @@ import {
   request as httpRequest,
 } from 'node:http';
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { messageOf } from '../util/errors.ts';
 import { CallError } from './call-error.ts';
 
 export interface HttpEndpointOptions {
@@ -100,7 +101,7 @@ export class HttpEndpoint {
   #asCallError(error: unknown): CallError {
     if (error instanceof CallError) return error;
     if (this.#isClosed) return new CallError('closed', 'this worker is ending');
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     return new CallError('network', `could not be reached: ${reason}`, { cause: error });
   }
 }

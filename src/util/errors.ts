@@ -1,5 +1,4 @@
-// Error classes with a stable `code`, for whoever has to decide by kind.
-
+// Error classes with a stable `code`, for whoever has to decide by kind, and what is read from a thrown value.
 export class HoldfastError extends Error {
   readonly code: string;
   constructor(code: string, message: string, options?: ErrorOptions) {
@@ -22,4 +21,13 @@ export class UnavailableError extends HoldfastError {
   constructor(message: string, options?: ErrorOptions) {
     super('HOLDFAST_UNAVAILABLE', message, options);
   }
+}
+
+/** What a log line or a message says of something that was thrown, which need not be an Error. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
+export function asError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

@@ -1,4 +1,5 @@
 // A process of the load generator: carries out orders that come over IPC, one after the other.
+import { messageOf } from '../../src/util/errors.ts';
 import { LoadGroup } from './load/group.ts';
 import type { Order, Reply, Request, Results } from './load/orders.ts';
 
@@ -42,7 +43,7 @@ async function answer({ id, order }: Request): Promise<void> {
   try {
     say({ id, result: await carryOut(order) });
   } catch (error) {
-    say({ id, error: error instanceof Error ? error.message : String(error) });
+    say({ id, error: messageOf(error) });
   }
 }
 

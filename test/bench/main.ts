@@ -1,6 +1,7 @@
 // `npm run bench`: runs scenarios, prints what came out, writes the results, and fails when a message was lost, repeated
 // or reordered or a measurement could not be finished. A missed goal is reported and fails nothing unless asked for.
 import { parseArgs } from 'node:util';
+import { messageOf } from '../../src/util/errors.ts';
 import { machine } from './measure/machine.ts';
 import { number } from './report/markdown.ts';
 import { type Outcome, isSound, totalFaults, verdicts } from './report/outcome.ts';
@@ -186,7 +187,7 @@ else {
   try {
     process.exitCode = (await main()) ? 0 : 1;
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${messageOf(error)}\n`);
     process.exitCode = 1;
   }
 }

@@ -1,4 +1,5 @@
 // A process of clients that are cut off together and come back; orders over IPC, one after the other. Arguments: dialect.
+import { messageOf } from '../../src/util/errors.ts';
 import { dialects, type DialectName } from './load/dialects.ts';
 import { Histogram } from './load/histogram.ts';
 import { StormClient, type StormShared } from './load/storm-client.ts';
@@ -64,7 +65,7 @@ async function carryOut(order: StormOrder): Promise<void> {
 
 process.on('message', (order: StormOrder) => {
   carryOut(order).catch((error: unknown) => {
-    tell({ type: 'failed', reason: error instanceof Error ? error.message : String(error) });
+    tell({ type: 'failed', reason: messageOf(error) });
   });
 });
 process.on('disconnect', () => process.exit(0));

@@ -1,5 +1,6 @@
 // One `reload` of a gateway, followed by its test over the control socket.
 import { connectControl, type ControlClient } from '../../src/cluster/control-client.ts';
+import { asError } from '../../src/util/errors.ts';
 import type { Gateway } from './gateway.ts';
 import type { Scope } from './scope.ts';
 import { waitFor } from './wait-for.ts';
@@ -28,10 +29,7 @@ export class ReloadRun {
         this.steps.push(step);
         this.#onStep?.(step);
       })
-      .then(
-        () => undefined,
-        (error: unknown) => (error instanceof Error ? error : new Error(String(error))),
-      );
+      .then(() => undefined, asError);
   }
 
   static async begin(scope: Scope, gateway: Gateway): Promise<ReloadRun> {

@@ -2,6 +2,7 @@
 import { Redis } from 'ioredis';
 import { connectionOptions } from '../../engine/redis/connection-options.ts';
 import type { RedisSettings, ServerTarget } from '../../engine/redis/settings.ts';
+import { messageOf } from '../../util/errors.ts';
 import type { RedisServerFacts } from '../facts.ts';
 
 const SETTINGS = [
@@ -58,7 +59,7 @@ async function askServer(
       settings: await settingsOf(redis),
     };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const said = /closed/i.test(reason) ? failure : reason;
     throw new Error(`Redis at ${name}: ${said}`, { cause: error });
   } finally {

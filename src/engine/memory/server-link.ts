@@ -1,5 +1,6 @@
 // The engine's end of the link to one worker: frames in, frames out in one write a turn, and a bound on what waits.
 import type { Socket } from 'node:net';
+import { asError } from '../../util/errors.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 import { FrameReader } from '../frame-reader.ts';
 import { FrameWriter } from '../frame-writer.ts';
@@ -165,7 +166,7 @@ export class ServerLink implements InterestedLink {
         this.#deps.onFrame(this, this.#frame);
       }
     } catch (error) {
-      this.cut(error instanceof Error ? error : new Error(String(error)));
+      this.cut(asError(error));
       return;
     }
     const mustPause = this.queuedBytes > PAUSE_ABOVE_BYTES;

@@ -1,6 +1,6 @@
 // A worker's client of the Redis engine: broker, presence and node bus over one Redis or several.
 import { randomBytes } from 'node:crypto';
-import { UnavailableError } from '../../util/errors.ts';
+import { UnavailableError, messageOf } from '../../util/errors.ts';
 import type { Broker } from '../broker.ts';
 import type { EngineClientDeps } from '../engine-client.ts';
 import type { NodeBus } from '../node-bus.ts';
@@ -8,7 +8,6 @@ import type { PresenceStore } from '../presence-store.ts';
 import type { ChannelCounters } from './channels.ts';
 import { Keys, NODES_TAG, type PubSubName } from './keys.ts';
 import { Lease, type LeaseCounters } from './lease.ts';
-import { reasonOf } from './link.ts';
 import { makeShard } from './make-shard.ts';
 import { Occupancy } from './occupancy.ts';
 import { RedisBroker } from './redis-broker.ts';
@@ -297,7 +296,7 @@ export class RedisEngineClient {
         await this.#nodes.listen(shard);
         await state.lease.renew();
       } catch (error) {
-        this.#deps.logger?.debug({ redis: shard.name, reason: reasonOf(error) }, 'redis went away again');
+        this.#deps.logger?.debug({ redis: shard.name, reason: messageOf(error) }, 'redis went away again');
         clearTimeout(state.retry);
         state.retry = setTimeout(() => this.#onUp(shard), BEGIN_RETRY_MS);
         continue;
@@ -334,7 +333,7 @@ export class RedisEngineClient {
       else this.#nodes.onMessage(name, message);
     } catch (error) {
       // Somebody else publishes under our prefix.
-      this.#deps.logger?.warn({ reason: reasonOf(error) }, 'message from redis is not understood');
+      this.#deps.logger?.warn({ reason: messageOf(error) }, 'message from redis is not understood');
     }
   }
 

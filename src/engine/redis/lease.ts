@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from '../../observe/logger.ts';
 import type { Random } from '../../util/backoff.ts';
 import type { Clock } from '../../util/clock.ts';
+import { messageOf } from '../../util/errors.ts';
 import { type Keys, NODES_TAG } from './keys.ts';
-import { reasonOf } from './link.ts';
 import type { Scripts } from './scripts.ts';
 import type { Shard } from './shard.ts';
 
@@ -164,7 +164,7 @@ export class Lease {
       for (const member of members) await this.#sweep(member);
     } catch (error) {
       // Somebody tries again, when the claim has ended.
-      this.#deps.logger?.debug({ reason: reasonOf(error) }, 'presence of a dead worker could not be swept');
+      this.#deps.logger?.debug({ reason: messageOf(error) }, 'presence of a dead worker could not be swept');
     } finally {
       this.#isSweeping = false;
     }

@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import type { Logger } from '../../observe/logger.ts';
 import { backoffMs, type Random } from '../../util/backoff.ts';
 import type { Clock } from '../../util/clock.ts';
-import { UnavailableError } from '../../util/errors.ts';
+import { UnavailableError, messageOf } from '../../util/errors.ts';
 import type { ConnectionOptions } from './connection-options.ts';
 import { fromClient } from './redis-error.ts';
 import { PendingCalls } from './pending-calls.ts';
@@ -148,7 +148,7 @@ export class Link {
     try {
       await this.#deps.prepare(this);
     } catch (error) {
-      if (connection === this.#connection) this.reset(reasonOf(error));
+      if (connection === this.#connection) this.reset(messageOf(error));
       return;
     }
     if (connection !== this.#connection || this.redis.status !== 'ready' || this.#closed !== undefined)
@@ -210,8 +210,4 @@ export class Link {
 
 function ignore(): void {
   // It was told by another way.
-}
-
-export function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,8 +1,8 @@
 // The Broker over Redis: streams with scripts, everything else as plain pub/sub.
 import type { Clock } from '../../util/clock.ts';
 import type { Logger } from '../../observe/logger.ts';
-import { UnavailableError } from '../../util/errors.ts';
 import type { ClientInfo, Publication, PublicationDraft } from '../../protocol/publication.ts';
+import { UnavailableError, messageOf } from '../../util/errors.ts';
 import type {
   Broker,
   BrokerListener,
@@ -15,7 +15,6 @@ import { NO_POSITION, SUPPRESSED, TAKEN } from '../publish-results.ts';
 import type { ChannelEntry } from './channel-entry.ts';
 import { Channels } from './channels.ts';
 import type { Keys } from './keys.ts';
-import { reasonOf } from './link.ts';
 import { type ChannelNews, MessageWriter, type Origin, readEntry, readMessage } from './messages.ts';
 import { Numbering } from '../numbering.ts';
 import type { Occupancy } from './occupancy.ts';
@@ -254,7 +253,7 @@ export class RedisBroker implements Broker {
   /** The publisher was told that it is on its way: it reaches at least those who are here. */
   #onUnsent(error: unknown, entry: ChannelEntry | undefined, origin: Origin, news: () => ChannelNews): void {
     this.unsent += 1;
-    this.#deps.logger?.debug({ reason: reasonOf(error) }, 'redis did not take what was published');
+    this.#deps.logger?.debug({ reason: messageOf(error) }, 'redis did not take what was published');
     if (entry !== undefined) this.channels.deliverUnsent(entry, origin, news);
   }
 

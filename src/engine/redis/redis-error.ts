@@ -1,5 +1,5 @@
 // What Redis answers instead of a result, and what becomes of it for those who asked.
-import { HoldfastError, UnavailableError } from '../../util/errors.ts';
+import { HoldfastError, UnavailableError, messageOf } from '../../util/errors.ts';
 
 /** An error reply. Holds nothing of the command, which may carry secrets. */
 export class RedisReplyError extends HoldfastError {
@@ -33,7 +33,7 @@ export function endsConnection({ kind }: RedisReplyError): boolean {
 
 /** From what ioredis rejects with. */
 export function fromClient(error: unknown): RedisReplyError | UnavailableError {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (error instanceof Error && error.name === 'ReplyError') return new RedisReplyError(message);
   return new UnavailableError(`the connection to Redis broke: ${message}`);
 }

@@ -1,7 +1,8 @@
 // Connections to those who know where the masters are: sentinels, or nodes of a Cluster. Puts one question to all of them
 // every second, and at once when something seems to have changed.
+import { messageOf } from '../../util/errors.ts';
 import { connectionOptions } from './connection-options.ts';
-import { Link, reasonOf } from './link.ts';
+import { Link } from './link.ts';
 import type { RedisContext } from './redis-node.ts';
 import { type ServerTarget, targetName } from './settings.ts';
 
@@ -106,7 +107,7 @@ export class Scouts {
     try {
       answer = await link.call(command, args, 0);
     } catch (error) {
-      this.#failure = `${name}: ${link.failure || reasonOf(error)}`;
+      this.#failure = `${name}: ${link.failure || messageOf(error)}`;
     } finally {
       this.#asked.delete(link);
     }

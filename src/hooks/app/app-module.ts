@@ -2,7 +2,7 @@
 import type { LabelledCells } from '../../observe/hot-counters.ts';
 import { CloseCauses } from '../../protocol/close-causes.ts';
 import { ReplyErrors } from '../../protocol/reply-errors.ts';
-import { UnavailableError } from '../../util/errors.ts';
+import { UnavailableError, messageOf } from '../../util/errors.ts';
 import type { Application, Decision, MessageDecision, Notice, Subject } from '../application.ts';
 import {
   connectAnswer,
@@ -116,7 +116,7 @@ export class AppModule {
     try {
       await this.#app.start?.(gateway);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       throw new UnavailableError(`app.module: start failed: ${reason}`, { cause: error });
     }
   }

@@ -4,6 +4,7 @@ import type { LabelledCells } from '../../observe/hot-counters.ts';
 import type { Logger } from '../../observe/logger.ts';
 import { backoffMs, type Random } from '../../util/backoff.ts';
 import type { Clock } from '../../util/clock.ts';
+import { messageOf } from '../../util/errors.ts';
 import type { Notice } from '../application.ts';
 import { CallError } from '../call-error.ts';
 import { HttpEndpoint } from '../http-endpoint.ts';
@@ -197,7 +198,7 @@ export class NoticeSender {
     this.#deps.log.warn(
       {
         endpoint: this.#endpoint.label,
-        reason: error instanceof Error ? error.message : String(error),
+        reason: messageOf(error),
         attempt: attempt + 1,
         waiting: this.size,
       },

@@ -4,6 +4,7 @@ import type { LabelledCells, LabelledDistributions } from '../../observe/hot-cou
 import type { Logger } from '../../observe/logger.ts';
 import { ReplyErrors } from '../../protocol/reply-errors.ts';
 import type { Clock } from '../../util/clock.ts';
+import { messageOf } from '../../util/errors.ts';
 import type { Decision, Subject } from '../application.ts';
 import type { BreakerPolicy, BreakerState } from './breaker-state.ts';
 import { CallError } from '../call-error.ts';
@@ -110,7 +111,7 @@ export class Webhook {
   #tellFailure({ event, subject }: Inquiry<unknown>, error: unknown): void {
     const fault = error instanceof CallError ? error.fault : 'failed';
     this.#deps.counters.hookCalls.cell(event, fault).value += 1;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const facts = { event, endpoint: this.#endpoint.label, client: subject.client, fault, reason };
     // That it is left alone was said once, when it began.
     if (fault === 'circuit_open') this.#deps.log.debug(facts, 'webhook not called');

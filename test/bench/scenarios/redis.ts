@@ -1,5 +1,6 @@
 // The scenarios of several hosts on one Redis: what a publication costs from one host to another, how long it takes, how
 // many there may be, and what it costs to join many channels.
+import { asError } from '../../../src/util/errors.ts';
 import { Histogram } from '../load/histogram.ts';
 import type { OpenOrder } from '../load/orders.ts';
 import { cpuMs } from '../measure/processes.ts';
@@ -145,7 +146,7 @@ async function attempt(delivery: Delivery, durationMs: number, rate: number): Pr
     // Perhaps it was something else on this machine.
     return isFine(sample, rate) ? sample : (await delivery.measure(durationMs, rate)).sample;
   } catch (error) {
-    return error instanceof Error ? error : new Error(String(error));
+    return asError(error);
   }
 }
 

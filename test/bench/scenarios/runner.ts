@@ -1,4 +1,5 @@
 // Runs a scenario: rounds over its servers, everything a measurement started stopped again, failures noted.
+import { messageOf } from '../../../src/util/errors.ts';
 import { GeneratorProcess } from '../load/generator-process.ts';
 import type { ServerUnderTest } from '../servers/running.ts';
 import type { Subject } from '../servers/subjects.ts';
@@ -79,7 +80,7 @@ export class Runner {
     } catch (error) {
       failed = true;
       const output = this.#servers.get(subject.name)?.output.trim() ?? '';
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       if (!this.#stopped) {
         listener.onFailure(subject, round, output === '' ? message : `${message}\n${output}`);
       }

@@ -1,4 +1,5 @@
 // Several hosts with one worker each, on one real Redis that is started with them.
+import { asError } from '../../../src/util/errors.ts';
 import type { DialectName } from '../load/dialects.ts';
 import { RunningServer, type ServerUnderTest } from './running.ts';
 import {
@@ -76,7 +77,7 @@ function onRedis(name: string, dialect: DialectName, startHost: StartHost): Subj
 }
 
 function failureOf(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason));
+  return asError(reason);
 }
 
 /** Without persistence, as both sides are run where speed counts. */
