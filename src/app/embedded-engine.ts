@@ -6,6 +6,7 @@ import { readSnapshot, SnapshotError, writeSnapshot } from '../engine/memory/sna
 import { WireError } from '../engine/wire-error.ts';
 import type { Logger } from '../observe/logger.ts';
 import { ConfigError, UnavailableError, messageOf } from '../util/errors.ts';
+import { pause } from '../util/pause.ts';
 
 export interface EmbeddedEngineDeps extends MemoryEngineServerDeps {
   readonly logger: Logger;
@@ -96,9 +97,7 @@ export class EmbeddedEngine {
   async #standStill(): Promise<boolean> {
     for (let attempt = 1; attempt <= PAUSE_ATTEMPTS; attempt += 1) {
       if (await this.#server.pause(PAUSE_MS)) return true;
-      await new Promise((resolve) => {
-        setTimeout(resolve, RETRY_MS);
-      });
+      await pause(RETRY_MS);
     }
     return false;
   }

@@ -3,7 +3,6 @@
 import { execFile } from 'node:child_process';
 import { readFile, readlink } from 'node:fs/promises';
 import { isAbsolute, resolve } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Command } from 'commander';
 import { globalSetting, haproxyTimeMs, parseHaproxyConfig } from '../doctor/read/haproxy-config.ts';
@@ -11,6 +10,7 @@ import { type HaproxyProcesses, MasterSocket } from '../front/master-socket.ts';
 import { countSessions, type EndingProgress, endSessions } from '../front/old-sessions.ts';
 import { ensureStateFile, forgetServerStates, saveServerStates } from '../front/server-states.ts';
 import { UnavailableError } from '../util/errors.ts';
+import { pause } from '../util/pause.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import { type CliDeps, note } from './cli-deps.ts';
 import { addMasterFlag, currentWorker, masterError, positive } from './haproxy-master.ts';
@@ -199,7 +199,7 @@ async function reloadMaster(
     // The answer breaks off: the master becomes a new program.
     await master.ask('reload').catch(() => '');
     for (let waitedMs = 0; waitedMs < RELOAD_DEADLINE_MS; waitedMs += POLL_MS) {
-      await delay(POLL_MS);
+      await pause(POLL_MS);
       const now = await master.processes().catch(() => undefined);
       if (now === undefined || now.reloads <= before.reloads) continue;
       if (now.failed > 0) {

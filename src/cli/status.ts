@@ -1,7 +1,7 @@
 // `holdfast status`: the running gateway of this host, as its primary sees it.
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { ControlClient } from '../cluster/control-client.ts';
+import { pause } from '../util/pause.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import { type CliDeps, printJson } from './cli-deps.ts';
 import { addConfigFlags, type ConfigFlags } from './config-options.ts';
@@ -38,7 +38,7 @@ async function watch(
 ): Promise<void> {
   while (!signal.aborted) {
     await show(control, flags, deps);
-    await delay(WATCH_INTERVAL_MS, undefined, { signal }).catch(() => undefined);
+    await pause(WATCH_INTERVAL_MS, signal);
   }
 }
 

@@ -1,9 +1,9 @@
 // `holdfast sub CHANNEL`: a live tail of a channel, which comes back by itself and recovers where the channel allows it.
-import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { signConnectionToken, signSubscriptionToken } from '../auth/sign-token.ts';
 import type { Config } from '../config/schema.ts';
 import type { StreamPosition } from '../protocol/publication.ts';
+import { pause } from '../util/pause.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import { type CliDeps, note, paint } from './cli-deps.ts';
 import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.ts';
@@ -95,7 +95,7 @@ class Follower {
       const waitMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures);
       this.#failures += 1;
       note(deps, paint(deps.stderr, deps.environment, 'yellow', `${message}; trying again`));
-      await delay(waitMs, undefined, { signal }).catch(() => undefined);
+      await pause(waitMs, signal);
     }
   }
 

@@ -3,6 +3,7 @@
 import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
 import { HoldfastError, messageOf } from '../util/errors.ts';
+import { pause } from '../util/pause.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { OrderedMoves } from './ordered-moves.ts';
 import {
@@ -230,12 +231,6 @@ export class Rebalance {
 
 function countOf(moves: readonly PlannedMove[]): number {
   return moves.reduce((sum, { connections }) => sum + connections, 0);
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }
 
 function ignore(): void {

@@ -3,6 +3,7 @@
 import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
 import { HoldfastError, messageOf } from '../util/errors.ts';
+import { pause } from '../util/pause.ts';
 import type { MoveReport } from './ipc.ts';
 import type { OrderedMoves } from './ordered-moves.ts';
 import type { Supervisor, WorkerFacts } from './supervisor.ts';
@@ -309,10 +310,4 @@ export class Reload {
     this.#progress = { ...this.#progress, ...change };
     for (const watcher of this.#watchers) watcher(this.#progress);
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }

@@ -4,6 +4,7 @@
 import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
 import { HoldfastError, messageOf } from '../util/errors.ts';
+import { pause } from '../util/pause.ts';
 import type { MovePeer } from './move-relay.ts';
 import type { OrderedMoves } from './ordered-moves.ts';
 import type { RemoteWorker } from './primary-link.ts';
@@ -314,10 +315,4 @@ function targetFor<Peer extends RemoteWorker | WorkerProcess>(
 ): Peer | undefined {
   const ready = peers.filter(({ connected }) => connected);
   return ready.find((peer) => peer.slot === slot) ?? ready[slot % Math.max(1, ready.length)];
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }

@@ -1,7 +1,7 @@
 // Limits per user that hold over all workers and hosts: each connection (or subscription) of the user holds an entry in
 // the presence store, which counts them and drops those of a worker that dies.
-import { setTimeout as delay } from 'node:timers/promises';
 import type { PresenceStore } from '../engine/presence-store.ts';
+import { pause } from '../util/pause.ts';
 
 export interface UserSlotsDeps {
   readonly presence: PresenceStore;
@@ -50,7 +50,7 @@ export class UserSlots {
       if (clients <= this.limit) return true;
       this.release(user, key);
       if (attempt === ATTEMPTS) return false;
-      await delay(RETRY_MS * random());
+      await pause(RETRY_MS * random());
     }
     return false;
   }

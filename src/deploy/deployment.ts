@@ -1,8 +1,8 @@
 // Carries a blue/green deployment out, step by step. Every step can be done twice: what it wants may be true already, because
 // an earlier run was interrupted in the middle of it.
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../util/clock.ts';
 import { HoldfastError } from '../util/errors.ts';
+import { pause } from '../util/pause.ts';
 import { type ColourService, type ColourStatus, DeployError } from './colour-service.ts';
 import type { HaproxyRuntime } from './haproxy-runtime.ts';
 import type { Journal } from './journal.ts';
@@ -290,9 +290,4 @@ export class Deployment {
       await pause(POLL_MS, signal);
     }
   }
-}
-
-/** Ends early, and quietly, when the signal aborts. */
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => undefined);
 }

@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { connectControl, type ControlClient } from '../cluster/control-client.ts';
 import type { HostStatus } from '../cluster/host-status.ts';
+import { pause } from '../util/pause.ts';
 import type { MemoryFigures } from './facts.ts';
 import { residentBytes } from './read/machine.ts';
 
@@ -108,7 +108,7 @@ async function controlOf(path: string, isAlive: () => boolean): Promise<ControlC
         throw new Error('the gateway for the measurement does not start', { cause: error });
       }
     }
-    await delay(POLL_MS);
+    await pause(POLL_MS);
   }
 }
 
@@ -118,7 +118,7 @@ async function urlOf(control: ControlClient): Promise<string> {
     const [address] = (await statusOf(control)).listening;
     if (address !== undefined) return `ws://${address}/connection/websocket`;
     if (Date.now() > deadlineMs) throw new Error('the gateway for the measurement does not serve');
-    await delay(POLL_MS);
+    await pause(POLL_MS);
   }
 }
 
@@ -128,7 +128,7 @@ async function statusOf(control: ControlClient): Promise<HostStatus> {
 }
 
 async function reading(control: ControlClient): Promise<Reading> {
-  await delay(SETTLE_MS);
+  await pause(SETTLE_MS);
   const { pid, workers } = await statusOf(control);
   const [worker] = workers;
   if (worker?.pid === undefined || worker.pid === null)

@@ -3,8 +3,8 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
 import { UnavailableError, messageOf } from '../util/errors.ts';
+import { pause } from '../util/pause.ts';
 
 /** A process of HAProxy answers at once, or hangs. */
 const SILENCE_MS = 10_000;
@@ -71,7 +71,7 @@ export class MasterSocket {
         const isRefused = error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
         if (!isRefused || attempt === ATTEMPTS) throw this.#unavailable(error);
       }
-      await delay(BETWEEN_ATTEMPTS_MS);
+      await pause(BETWEEN_ATTEMPTS_MS);
     }
   }
 

@@ -1,7 +1,7 @@
 // What an HAProxy process of before a reload still carries, and how that is ended: one after the other, so that clients come back
 // spread over time instead of all at once when the process ends.
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../util/clock.ts';
+import { pause } from '../util/pause.ts';
 import { fullBucket, takeToken } from '../util/token-bucket.ts';
 import type { MasterSocket } from './master-socket.ts';
 
@@ -82,8 +82,4 @@ export async function countSessions(master: MasterSocket, pid: number): Promise<
   let count = 0;
   for await (const { id } of sessionsOf(master, pid)) count += id === '' ? 0 : 1;
   return count;
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal }).catch(() => undefined);
 }

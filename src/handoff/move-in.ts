@@ -1,5 +1,6 @@
 // Takes up connections that another worker had. The primary hears of it before a single byte is read or written: should this
 // process die earlier, the connection is whole and somebody else's.
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection } from '../connection/connection.ts';
 import type { TagsPredicate } from '../connection/subscription.ts';
 import { slotKey } from '../commands/subscribe.ts';
@@ -233,9 +234,7 @@ export class MoveIn {
       } catch (error) {
         this.#deps.log.debug({ err: error, attempt }, 'what a moved connection holds could not be claimed');
       }
-      await new Promise((resolve) => {
-        setTimeout(resolve, CLAIM_RETRY_MS).unref();
-      });
+      await delay(CLAIM_RETRY_MS, undefined, { ref: false });
     }
   }
 }

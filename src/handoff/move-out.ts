@@ -11,6 +11,7 @@ import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
 import { messageOf } from '../util/errors.ts';
 import type { ConnectionHandle } from '../util/native-handle.ts';
+import { pause } from '../util/pause.ts';
 import { ChannelPreparation } from './channel-preparation.ts';
 import { everyConnection, type LoadPart, type MoveChoice, PartChoice } from './part-choice.ts';
 import { encodeConnection } from './payload.ts';
@@ -388,12 +389,6 @@ export class MoveOut {
     await settle();
     if (this.#run === run) link.tellPeer(run.order.to, { kind: 'settled', upTo });
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }
 
 /** False when it takes longer. */

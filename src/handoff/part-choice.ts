@@ -2,6 +2,7 @@
 import type { Connection } from '../connection/connection.ts';
 import { WebSocketTransport } from '../gateway/websocket-transport.ts';
 import type { Clock } from '../util/clock.ts';
+import { pause } from '../util/pause.ts';
 
 /** A part of this worker's load. */
 export interface LoadPart {
@@ -155,10 +156,4 @@ async function trafficOf(connections: readonly Connection[]): Promise<readonly n
     if (sums.length % SLICE === 0) await new Promise(setImmediate);
   }
   return sums;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
 }

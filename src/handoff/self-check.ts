@@ -10,6 +10,7 @@ import { track } from '../gateway/frame-tracker.ts';
 import { WebSocketHandshake } from '../gateway/websocket-handshake.ts';
 import { messageOf } from '../util/errors.ts';
 import { freeze, hasEnded, socketOver } from '../util/native-handle.ts';
+import { pause } from '../util/pause.ts';
 
 const TIMEOUT_MS = 2000;
 const AGREED = { subprotocol: '', compresses: false };
@@ -66,9 +67,7 @@ async function tryMove(near: Socket, far: Socket, made: { destroy(): void }[]): 
   if (handle === undefined || hasEnded(far)) return 'a socket has no handle';
   near.write(MESSAGE.subarray(CUT_AT));
   // It has its turns to read what it must not read.
-  await new Promise((resolve) => {
-    setTimeout(resolve, 5);
-  });
+  await pause(5);
   if (tracker.messages > 0 || far.read() !== null) return 'a frozen socket reads on';
   const second = socketOver(handle);
   made.push(second);

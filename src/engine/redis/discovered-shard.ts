@@ -1,7 +1,7 @@
 // A Redis whose servers change: the master that sentinels name, or the masters of a Cluster. Keeps connections to those who
 // own something now, moves subscriptions along, and follows where a Cluster redirects to.
-import { setTimeout as delay } from 'node:timers/promises';
 import { UnavailableError } from '../../util/errors.ts';
+import { pause } from '../../util/pause.ts';
 import { translated } from './command-link.ts';
 import type { Argument } from './link.ts';
 import { type Redirection, redirection } from './redirection.ts';
@@ -133,7 +133,7 @@ export class DiscoveredShard implements Shard {
       if (known !== undefined) return known;
     }
     if (to.kind === 'moved') await this.#consult(to.server);
-    if (this.#nodeFor(tag) === at) await delay(PAUSE_MS);
+    if (this.#nodeFor(tag) === at) await pause(PAUSE_MS);
     return this.#nodeFor(tag);
   }
 

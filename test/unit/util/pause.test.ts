@@ -1,0 +1,15 @@
+import t from 'tap';
+import { pause } from '../../../src/util/pause.ts';
+
+t.test('a pause ends by itself', async (t) => {
+  await t.resolves(pause(1));
+  await t.resolves(pause(1, new AbortController().signal));
+});
+
+t.test('a signal ends it early, without an error', { timeout: 30_000 }, async (t) => {
+  const abort = new AbortController();
+  const paused = pause(3_600_000, abort.signal);
+  abort.abort();
+  await t.resolves(paused);
+  await t.resolves(pause(3_600_000, abort.signal));
+});
