@@ -134,7 +134,7 @@ export class PrimaryRebalance {
     };
     // Nobody waits for one that nobody asked for: a command takes precedence.
     const yieldTo = (other: string): void => void this.#rebalance.abort(`${other} takes precedence`);
-    return changes.run('a rebalancing', work, trigger === 'automatic' ? yieldTo : undefined);
+    return changes.run('rebalancing', work, trigger === 'automatic' ? yieldTo : undefined);
   }
 }
 
