@@ -29,8 +29,6 @@ interface PrimaryDrainDeps {
   readonly onServingAgain: () => void;
 }
 
-/** To whoever wants to change something meanwhile. */
-const NAME = 'a drain (`holdfast drain --abort` takes it back)';
 const HURRY_MS = 3000;
 /** The next question of a load balancer comes, and what it does about the answer. */
 const HEARD_MS = 1000;
@@ -55,11 +53,7 @@ export class PrimaryDrain {
       host,
       ownRate,
       ask: (question) => survey.collect(RateQuestions.fleet, question),
-      asker: () =>
-        supervisor
-          .slots()
-          .find(({ role, state, process }) => role === 'main' && state.name === 'ready' && process?.connected)
-          ?.process?.pid,
+      asker: () => supervisor.serving().find(({ connected }) => connected)?.pid,
     });
     survey.answer(RateQuestions.host, () => ({ host, acceptRate: this.drain.draining ? 0 : ownRate() }));
     const { enabled: hasAgent, interval: intervalMs } = config.agent_check;
@@ -117,7 +111,7 @@ export class PrimaryDrain {
           resolve();
           return drain.whenOver();
         };
-        changes.run(NAME, work).catch(reject);
+        changes.run('drain', work).catch(reject);
       });
       if (result !== undefined) return result;
     }

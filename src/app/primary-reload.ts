@@ -47,12 +47,7 @@ export class PrimaryReload {
       onArrived: (at) => {
         if (at instanceof WorkerProcess) assigner.arrivedAt(at);
       },
-      otherWorker: () =>
-        supervisor
-          .slots()
-          .find(
-            ({ role, state, process }) => role === 'main' && state.name === 'ready' && process !== undefined,
-          )?.process,
+      otherWorker: () => supervisor.serving()[0],
     });
     this.#canary = new Canary({
       socketPath: join(tmpdir(), `holdfast-canary-${randomBytes(6).toString('hex')}.sock`),
@@ -81,7 +76,7 @@ export class PrimaryReload {
 
   /** Rejects with ConfigError, ReloadError or BusyError, and then everything is as it was. */
   run(reason: string, onProgress: (progress: ReloadProgress) => void = ignore): Promise<ReloadProgress> {
-    return this.#deps.changes.run('a reload', () => this.#run(reason, onProgress));
+    return this.#deps.changes.run('reload', () => this.#run(reason, onProgress));
   }
 
   /** Moves a connection of our own from one worker to another; rejects when it does not live on. */

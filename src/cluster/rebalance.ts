@@ -20,7 +20,7 @@ import type { WorkerProcess } from './worker-process.ts';
 export interface RebalanceDeps {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly supervisor: Pick<Supervisor, 'slots' | 'immovable'>;
+  readonly supervisor: Pick<Supervisor, 'slots' | 'serving' | 'immovable'>;
   readonly heartbeat: Pick<Heartbeat, 'silence'>;
   readonly loads: Pick<AverageLoads, 'rates' | 'restart'>;
   readonly moves: OrderedMoves;
@@ -187,10 +187,10 @@ export class Rebalance {
   /** Those that take new connections and answer. */
   #workers(): readonly MeasuredWorker[] {
     const { supervisor, heartbeat, connections, loads } = this.#deps;
-    return supervisor.slots().flatMap(({ slot, role, state, process }) => {
-      if (role !== 'main' || state.name !== 'ready' || process === undefined) return [];
+    return supervisor.serving().flatMap((process) => {
       if (heartbeat.silence(process) !== 'answering' || supervisor.immovable(process) !== '') return [];
       const rates = loads.rates(process);
+      const { slot } = process;
       const load = rates === undefined ? undefined : { slot, connections: connections(process), ...rates };
       return [{ slot, process, load }];
     });

@@ -225,11 +225,8 @@ export class Reload {
 
   /** The one that replaces it or, while that one is down, any other that serves. */
   #targetFor(slot: number, from: WorkerProcess): WorkerProcess | undefined {
-    const ready = this.#deps.supervisor
-      .slots()
-      .filter(({ role, state, process }) => role === 'main' && state.name === 'ready' && process !== from);
-    const own = ready.find((view) => view.slot === slot);
-    return (own ?? ready[0])?.process;
+    const ready = this.#deps.supervisor.serving().filter((process) => process !== from);
+    return ready.find((process) => process.slot === slot) ?? ready[0];
   }
 
   /** Moves what can be moved; resolves to the last report. */

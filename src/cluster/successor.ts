@@ -9,7 +9,6 @@ import type { MoveRelay } from './move-relay.ts';
 import { PrimaryLink, type RemoteWorker } from './primary-link.ts';
 import { SUCCESSION_VERSION, type SuccessionFacts } from './primary-messages.ts';
 import type { Supervisor } from './supervisor.ts';
-import type { WorkerProcess } from './worker-process.ts';
 
 export interface SuccessorProgram {
   readonly program: string;
@@ -88,7 +87,7 @@ export class Successor {
         setTimeout(() => finishDisconnect(this.#child), ANSWER_MS).unref();
       });
     });
-    this.#link.attach(relay, mainWorkers(supervisor));
+    this.#link.attach(relay, supervisor.serving());
     supervisor.observe(this.#link);
   }
 
@@ -198,12 +197,4 @@ export class Successor {
     this.#failure ??= reason;
     this.#onChange?.();
   }
-}
-
-function mainWorkers(supervisor: Supervisor): readonly WorkerProcess[] {
-  return supervisor
-    .slots()
-    .flatMap(({ role, state, process }) =>
-      role === 'main' && state.name === 'ready' && process !== undefined ? [process] : [],
-    );
 }

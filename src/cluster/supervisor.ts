@@ -140,6 +140,13 @@ export class Supervisor {
     }));
   }
 
+  /** Of the slots that are ready, in their order: they take new connections. */
+  serving(): readonly WorkerProcess[] {
+    return this.#slots.flatMap(({ state, process }) =>
+      state.name === 'ready' && process !== undefined ? [process] : [],
+    );
+  }
+
   /** Processes that can be talked to. */
   processes(): readonly WorkerProcess[] {
     return this.#all().flatMap(({ process }) => (process?.connected === true ? [process] : []));

@@ -179,12 +179,12 @@ export class Upgrade {
   #obstacle(successor: Successor, { moves }: ReloadPolicy): string {
     if (!moves) return 'switched off in the configuration';
     const { supervisor } = this.#deps;
-    const own = this.#own().map((process) => supervisor.immovable(process));
+    const own = supervisor.serving().map((process) => supervisor.immovable(process));
     return [...own, ...successor.workers.map(({ immovable }) => immovable)].find((why) => why !== '') ?? '';
   }
 
   async #fly(successor: Successor): Promise<void> {
-    const [from] = this.#own();
+    const [from] = this.#deps.supervisor.serving();
     if (from === undefined) return;
     for (const to of successor.workers) {
       try {
@@ -199,9 +199,9 @@ export class Upgrade {
   }
 
   async #moveAll(successor: Successor): Promise<void> {
-    const { clock } = this.#deps;
+    const { clock, supervisor } = this.#deps;
     this.#startedMovingMs = clock.monotonicMs();
-    const own = this.#own();
+    const own = supervisor.serving();
     await this.#untilDelivered(own);
     for (const from of own) {
       if (this.#aborted !== undefined || !successor.isAlive) return;
@@ -234,7 +234,7 @@ export class Upgrade {
 
   /** As much as may be is as it was. */
   async #giveUp(successor: Successor, policy: ReloadPolicy): Promise<void> {
-    const { passOn, revive, logger } = this.#deps;
+    const { supervisor, passOn, revive, logger } = this.#deps;
     this.#isPuttingBack = true;
     this.#aborted = undefined;
     this.#tell({ state: 'putting-back' });
@@ -243,7 +243,7 @@ export class Upgrade {
       try {
         await successor.ask('retire', null, ANSWER_MS);
         passOn(undefined);
-        const own = this.#own();
+        const own = supervisor.serving();
         for (const from of successor.workers) await this.#moveFrom(from, () => targetFor(from.slot, own));
       } catch (error) {
         logger.warn({ reason: messageOf(error) }, 'the new primary gives nothing back');
@@ -261,14 +261,6 @@ export class Upgrade {
     }
   }
 
-  #own(): readonly WorkerProcess[] {
-    return this.#deps.supervisor
-      .slots()
-      .flatMap(({ role, state, process }) =>
-        role === 'main' && state.name === 'ready' && process !== undefined ? [process] : [],
-      );
-  }
-
   #check(): void {
     if (this.#aborted !== undefined) throw new UpgradeError(`stopped: ${this.#aborted}`);
     if (this.#deps.isLeaving()) throw new UpgradeError('this host is leaving');
@@ -276,16 +268,16 @@ export class Upgrade {
   }
 
   #left(): number {
-    return this.#own().reduce((sum, process) => sum + this.#deps.connections(process), 0);
+    const { supervisor, connections } = this.#deps;
+    return supervisor.serving().reduce((sum, process) => sum + connections(process), 0);
   }
 
   #started(): UpgradeProgress {
-    const own = this.#own();
     return {
       state: 'starting',
       pid: null,
       worker: 0,
-      workers: own.length,
+      workers: this.#deps.supervisor.serving().length,
       moved: 0,
       left: this.#left(),
       closed: 0,
