@@ -79,13 +79,23 @@ export class EchoHost {
   }
 
   static async start(scope: Scope, options: EchoHostOptions = {}): Promise<EchoHost> {
+    const host = await EchoHost.listen(scope, options);
+    host.startWorkers();
+    return host;
+  }
+
+  /** It has no workers yet. */
+  static async listen(scope: Scope, options: EchoHostOptions = {}): Promise<EchoHost> {
     const host = new EchoHost(options);
     scope.teardown(() => host.stop());
     const address = await host.listener.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 });
     host.port = Number(address.split(':').at(-1));
-    host.supervisor.start();
-    host.heartbeat.start();
     return host;
+  }
+
+  startWorkers(): void {
+    this.supervisor.start();
+    this.heartbeat.start();
   }
 
   /** Waits until so many workers are ready. */

@@ -135,9 +135,11 @@ t.test('a UNIX socket serves as the port does, and leaves no file', async (t) =>
 });
 
 t.test('connections wait for the first worker, some in vain', async (t) => {
-  const host = await EchoHost.start(t, { assignPolicy: { maxHeld: 2 } });
+  const host = await EchoHost.listen(t, { assignPolicy: { maxHeld: 2 } });
   const early = await Promise.all(Array.from({ length: 3 }, () => RawSocket.open(t, host.port)));
   for (const socket of early) socket.write(handshake());
+  await waitFor('the one too many', () => host.refusals.length > 0);
+  host.startWorkers();
   const statuses = await Promise.all(early.map((socket) => socket.status()));
   t.equal(statuses.filter((status) => status === 101).length, 2);
   t.equal(statuses.filter((status) => status === 503).length, 1);
