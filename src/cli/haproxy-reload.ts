@@ -28,6 +28,7 @@ interface ReloadFlags {
 const run = promisify(execFile);
 const RELOAD_DEADLINE_MS = 60_000;
 const POLL_MS = 100;
+const OTHERS_RELOAD_MS = 3_000;
 const DEFAULT_PACE = 200;
 
 export function addHaproxyReload(parent: Command, deps: CliDeps): void {
@@ -92,7 +93,7 @@ async function reload(
     tell('reloaded', `reloaded: process ${workers.join(', ')} takes new clients`, { process: workers[0] });
   }
 
-  const { old } = await master.processes();
+  const old = isAsked ? (await master.processes()).old : await oldProcesses(master);
   let total = 0;
   for (const pid of old) total += await countSessions(master, pid);
   const needsMs = (total / pace) * 1000;
@@ -123,6 +124,16 @@ async function reload(
       : `${ended} connections of before were ended, ${pace} a second at most`,
     { state: 'done', ended },
   );
+}
+
+/** A reload by other means, of just before, may not have begun: `systemctl reload` does not wait for it. */
+async function oldProcesses(master: MasterSocket): Promise<readonly number[]> {
+  for (let waitedMs = 0; waitedMs < OTHERS_RELOAD_MS; waitedMs += POLL_MS) {
+    const { old } = await master.processes();
+    if (old.length > 0) return old;
+    await delay(POLL_MS);
+  }
+  return [];
 }
 
 /** How the running HAProxy was started, as far as a check needs it. */

@@ -245,12 +245,12 @@ function logLines({ log }: FrontOptions): string[] {
   if (log === 'text') {
     return [
       "# HAProxy's usual line, with the path instead of the URL. A websocket is logged at its end.",
-      'log-format "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %ID %HM %HPO"',
+      'log-format "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %ID %HM %HPO %HV"',
     ];
   }
   return [
     '# One JSON line for a websocket, at its end: Tt is its lifetime, in and out its bytes, term who ended it.',
-    `log-format '{"ts":"%[date(0,ms)]","id":"%ID","src":"%ci","port":%cp,"backend":"%b","server":"%s","method":"%HM","path":"%[capture.req.hdr(0),json(utf8s)]","status":%ST,"term":"%tsc","Tq":%Tq,"Tw":%Tw,"Tc":%Tc,"Tr":%Tr,"Tt":%Tt,"in":%U,"out":%B,"retries":"%rc","conns":%fc,"tls":"%sslv","resumed":"%[ssl_fc_is_resumed]","ua":"%[capture.req.hdr(1),json(utf8s)]"}'`,
+    `log-format '{"ts":"%[date(0,ms)]","id":"%ID","src":"%ci","port":%cp,"backend":"%b","server":"%s","method":"%HM","http":"%HV","path":"%[capture.req.hdr(0),json(utf8s)]","status":%ST,"term":"%tsc","Tq":%Tq,"Tw":%Tw,"Tc":%Tc,"Tr":%Tr,"Tt":%Tt,"in":%U,"out":%B,"retries":"%rc","conns":%fc,"tls":"%sslv","resumed":"%[ssl_fc_is_resumed]","ua":"%[capture.req.hdr(1),json(utf8s)]"}'`,
   ];
 }
 

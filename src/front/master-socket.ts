@@ -49,15 +49,22 @@ export class MasterSocket {
     }
   }
 
+  /** Waits while the master becomes a new program, which breaks answers off. */
   async processes(): Promise<HaproxyProcesses> {
-    const answer = await this.ask('show proc');
-    const processes = parseProcesses(answer);
-    if (processes === undefined) {
-      throw new UnavailableError(
-        `${this.path} is not the master socket of an HAProxy: it answers \`show proc\` with ${answer.split('\n')[0] ?? ''}`,
-      );
+    for (let attempt = 1; ; attempt += 1) {
+      const answer = await this.ask('show proc').catch((error: unknown) => {
+        if (!isReset(error)) throw error;
+        return '';
+      });
+      const processes = parseProcesses(answer);
+      if (processes !== undefined) return processes;
+      if (answer !== '' || attempt === ATTEMPTS) {
+        throw new UnavailableError(
+          `${this.path} is not the master socket of an HAProxy: it answers \`show proc\` with ${answer.split('\n')[0] ?? ''}`,
+        );
+      }
+      await delay(BETWEEN_ATTEMPTS_MS);
     }
-    return processes;
   }
 
   /** Refused for a moment means that the master is becoming a new program, as at its start and at every reload. */
@@ -107,6 +114,11 @@ export function parseProcesses(answer: string): HaproxyProcesses | undefined {
 
 function workerPids(text: string): number[] {
   return [...text.matchAll(/^(\d+)\s+worker\s/gm)].map(([, pid]) => Number(pid));
+}
+
+function isReset(error: unknown): boolean {
+  const cause = error instanceof UnavailableError ? error.cause : undefined;
+  return cause instanceof Error && 'code' in cause && cause.code === 'ECONNRESET';
 }
 
 /** What the master says of a process that it does not have any more. */

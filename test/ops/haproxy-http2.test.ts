@@ -2,6 +2,8 @@
 import type { ClientHttp2Session } from 'node:http2';
 import { join } from 'node:path';
 import t from 'tap';
+import { findBrowser, openPage } from '../helpers/browser.ts';
+import { MasterSocket } from '../../src/front/master-socket.ts';
 import { OfficialClient } from '../helpers/centrifuge.ts';
 import { cliRun } from '../helpers/cli-run.ts';
 import { startGateway } from '../helpers/gateway.ts';
@@ -10,7 +12,10 @@ import { connectHttp2, Http2WebSocket } from '../helpers/http2-websocket.ts';
 import { tempDir } from '../helpers/temp-dir.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
-const gateway = await startGateway(t, { workers: 1 });
+const gateway = await startGateway(t, {
+  workers: 1,
+  config: { client: { allowed_origins: ['http://localhost:*'] } },
+});
 const to = `127.0.0.1:${gateway.port}`;
 
 /** Opens a websocket, connects, and subscribes to the channel. */
@@ -88,3 +93,62 @@ t.test('a reload ends them one after the other, and they come back on a new conn
   again.send({ id: 3, publish: { channel: 'room', data: 'here again' } });
   await again.heard('here again');
 });
+
+/** Two clients of the official SDK in one page, after something else of that origin as any page has it. */
+function browserScript(address: string): string {
+  return `
+    await fetch('https://${address}/', { mode: 'no-cors', credentials: 'include' });
+    for (const name of ['first', 'second']) {
+      const client = new Centrifuge('wss://${address}/connection/websocket');
+      client.on('error', ({ error }) => say(name + ' failed: ' + error.message));
+      const subscription = client.newSubscription('room');
+      subscription.on('publication', ({ data }) => say(name + ' heard ' + data));
+      subscription.on('subscribed', () => say(name + ' is there'));
+      subscription.subscribe();
+      client.connect();
+      await subscription.ready();
+      if (name === 'second') await subscription.publish('the browser');
+    }`;
+}
+
+const browser = findBrowser();
+if (browser === undefined) {
+  t.comment('no Chromium here: install Debian’s chromium-headless-shell and run this again');
+} else {
+  t.test('a browser with the official client', async (t) => {
+    const configFile = await generateConfig(t, [to, '--http2', '--no-ops-bind']);
+    const masterSocket = join(await tempDir(t), 'master.sock');
+    const haproxy = await startHaproxy(t, { configFile, masterSocket });
+    const node = new OfficialClient(t, haproxy.wssUrl, { socket: { ca: haproxy.certificate } });
+    const heard = await (await node.connect()).subscribe('room');
+    const page = await openPage(t, browser, browserScript(`localhost:${haproxy.port}`));
+    await Promise.all(['first', 'second'].map((name) => page.says(`${name} is there`)));
+    await heard.next('publication');
+    t.same(heard.publications, ['the browser']);
+    await Promise.all(['first', 'second'].map((name) => page.says(`${name} heard the browser`)));
+    await node.client.publish('room', 'the server');
+    await Promise.all(['first', 'second'].map((name) => page.says(`${name} heard the server`)));
+
+    // By other means than ours, so that nobody ends them: the new process only says that no more may come.
+    const master = new MasterSocket(masterSocket);
+    haproxy.child.signal('SIGUSR2');
+    await waitFor('the old process to be left', async () => (await master.processes()).old.length === 1);
+    await node.client.publish('room', 'after the reload');
+    await Promise.all(['first', 'second'].map((name) => page.says(`${name} heard after the reload`)));
+    t.same(page.said.items, [], 'nobody had to come back');
+
+    await page.close();
+    const lines = await waitFor('the end of both in the log', () => {
+      const found = haproxy.logs.filter(({ path, ua }) => path === '/connection/websocket' && ua !== '');
+      return found.length === 2 ? found : undefined;
+    });
+    t.match(
+      lines.map(({ http, ua }) => ({ http, ua })),
+      [
+        { http: 'HTTP/2.0', ua: /Chrom/ },
+        { http: 'HTTP/2.0', ua: /Chrom/ },
+      ],
+    );
+    t.equal(new Set(lines.map(({ port }) => port)).size, 1, 'both in one connection');
+  });
+}

@@ -219,6 +219,12 @@ t.test('interrupted, the old process keeps the rest; --no-reload goes on', async
     code: 0,
     out: /no process of before has connections/,
   });
+  // As `systemctl reload haproxy` does it, without waiting for what comes of it.
+  front.haproxy.child.signal('SIGUSR2');
+  t.match(await front.command('reload', '--no-reload', '--pace=1000'), {
+    code: 0,
+    out: /^70 connections of before were ended/,
+  });
 });
 
 async function keysOf(front: Front): Promise<string[]> {
