@@ -131,7 +131,7 @@ async function oldProcesses(master: MasterSocket): Promise<readonly number[]> {
   for (let waitedMs = 0; waitedMs < OTHERS_RELOAD_MS; waitedMs += POLL_MS) {
     const { old } = await master.processes();
     if (old.length > 0) return old;
-    await delay(POLL_MS);
+    await pause(POLL_MS);
   }
   return [];
 }

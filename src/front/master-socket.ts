@@ -63,7 +63,7 @@ export class MasterSocket {
           `${this.path} is not the master socket of an HAProxy: it answers \`show proc\` with ${answer.split('\n')[0] ?? ''}`,
         );
       }
-      await delay(BETWEEN_ATTEMPTS_MS);
+      await pause(BETWEEN_ATTEMPTS_MS);
     }
   }
 
