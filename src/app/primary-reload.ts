@@ -102,15 +102,18 @@ export class PrimaryReload {
     }
     logger.info({ reason }, 'reloading');
     notifier.reloading('replacing workers');
-    const unwatch = this.reload.watch(onProgress);
     try {
       const before = { config: this.#config, engineSocketPath };
-      const done = await this.reload.run({ config: next, engineSocketPath }, before, policyOf(next));
+      const done = await this.reload.run(
+        { config: next, engineSocketPath },
+        before,
+        policyOf(next),
+        onProgress,
+      );
       this.#config = next;
       this.#deps.onConfig(next);
       return done;
     } finally {
-      unwatch();
       if (!isLeaving()) notifier.ready('serving');
     }
   }

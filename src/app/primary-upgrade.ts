@@ -143,17 +143,14 @@ export class PrimaryUpgrade {
     if (obstacle !== '') throw new UpgradeError(obstacle);
     logger.info({ reason, node }, 'upgrading');
     notifier.reloading('replacing the primary');
-    const unwatch = this.#upgrade.watch(onProgress);
     try {
-      const done = await this.#upgrade.run(node, policyOf(reload.config));
+      const done = await this.#upgrade.run(node, policyOf(reload.config), onProgress);
       this.#isReplaced = true;
       for (const resolve of this.#whenReplaced) resolve();
       return done;
     } catch (error) {
       if (!isLeaving()) notifier.ready('serving');
       throw error;
-    } finally {
-      unwatch();
     }
   }
 

@@ -6,6 +6,7 @@ import { HoldfastError, messageOf } from '../util/errors.ts';
 import { pause } from '../util/pause.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { OrderedMoves } from './ordered-moves.ts';
+import { type MoveFigures, Progress } from './progress.ts';
 import {
   type PlannedMove,
   planRebalance,
@@ -32,19 +33,13 @@ export interface RebalancePolicy extends RebalanceThresholds {
   readonly perSecond: number;
 }
 
-export interface RebalanceProgress {
+export interface RebalanceProgress extends MoveFigures {
   readonly state: 'measuring' | 'moving' | 'done' | 'failed';
   /** As it was found; null before it is known. */
   readonly plan: RebalancePlan | null;
   /** Slots between which connections move now; 0 for none. */
   readonly from: number;
   readonly to: number;
-  readonly moved: number;
-  readonly left: number;
-  /** Moves a second, lately; 0 while nothing is known. */
-  readonly perSecond: number;
-  /** Until the last connection is moved; null while nothing is known. */
-  readonly leftMs: number | null;
 }
 
 export class RebalanceError extends HoldfastError {
@@ -77,8 +72,8 @@ const MEASURE_PATIENCE_MS = 30_000;
 
 export class Rebalance {
   readonly #deps: RebalanceDeps;
-  #progress: RebalanceProgress | undefined;
-  #onProgress: (progress: RebalanceProgress) => void = ignore;
+  /** Of the rebalancing that is under way. */
+  #progress: Progress<RebalanceProgress> | undefined;
   #aborted: string | undefined;
 
   constructor(deps: RebalanceDeps) {
@@ -121,28 +116,28 @@ export class Rebalance {
     if (this.isRunning) throw new RebalanceError('a rebalancing is under way already');
     const { clock, logger, loads } = this.#deps;
     this.#aborted = undefined;
-    this.#onProgress = onProgress;
-    this.#tell(BEGIN);
+    const progress = new Progress(BEGIN, onProgress);
+    this.#progress = progress;
+    progress.tell({});
     const startMs = clock.monotonicMs();
     try {
       const plan = await this.planned(policy, () => this.#check());
-      this.#tell({ plan, left: countOf(plan.moves) });
-      if (plan.moves.length > 0) await this.#moveAll(plan.moves, policy.perSecond);
-      const done = this.#tell({ state: 'done', from: 0, to: 0, left: 0, leftMs: 0 });
+      progress.tell({ plan, left: countOf(plan.moves) });
+      if (plan.moves.length > 0) await this.#moveAll(progress, plan.moves, policy.perSecond);
+      const done = progress.tell({ state: 'done', from: 0, to: 0, left: 0, leftMs: 0 });
       if (plan.moves.length === 0) return done;
       const imbalance = Math.round(plan.imbalance * 1000) / 1000;
       const tookMs = Math.round(clock.monotonicMs() - startMs);
       logger.info({ moved: done.moved, imbalance, tookMs }, 'rebalanced');
       return done;
     } catch (error) {
-      const { moved } = this.#tell({ state: 'failed', leftMs: null });
+      const { moved } = progress.tell({ state: 'failed', leftMs: null });
       const reason = messageOf(error);
       logger[this.#aborted === undefined ? 'warn' : 'info']({ reason, moved }, 'rebalancing stopped');
       throw error;
     } finally {
-      if ((this.#progress?.moved ?? 0) > 0) loads.restart();
+      if (progress.report.moved > 0) loads.restart();
       this.#progress = undefined;
-      this.#onProgress = ignore;
     }
   }
 
@@ -154,14 +149,18 @@ export class Rebalance {
     return true;
   }
 
-  async #moveAll(moves: readonly PlannedMove[], perSecond: number): Promise<void> {
+  async #moveAll(
+    progress: Progress<RebalanceProgress>,
+    moves: readonly PlannedMove[],
+    perSecond: number,
+  ): Promise<void> {
     const processes = new Map(this.#workers().map(({ slot, process }) => [slot, process]));
     const { clock, logger } = this.#deps;
     const startMs = clock.monotonicMs();
     let movedBefore = 0;
     for (const [index, { from: fromSlot, to: toSlot, part }] of moves.entries()) {
       this.#check();
-      this.#tell({ state: 'moving', from: fromSlot, to: toSlot });
+      progress.tell({ state: 'moving', from: fromSlot, to: toSlot });
       const from = processes.get(fromSlot);
       const to = processes.get(toSlot);
       if (from === undefined || to === undefined) continue;
@@ -169,7 +168,8 @@ export class Rebalance {
       const ended = this.#deps.moves.run(
         from,
         to,
-        ({ moved, left }) => this.#tellMoves(movedBefore + moved, left + leftAfter, startMs),
+        ({ moved, left }) =>
+          progress.tellMoves(movedBefore + moved, left + leftAfter, clock.monotonicMs() - startMs),
         { ...part, perSecond },
       );
       const report = await ended;
@@ -212,20 +212,6 @@ export class Rebalance {
 
   #check(): void {
     if (this.#aborted !== undefined) throw new RebalanceError(`stopped: ${this.#aborted}`);
-  }
-
-  #tellMoves(moved: number, left: number, startMs: number): void {
-    const seconds = (this.#deps.clock.monotonicMs() - startMs) / 1000;
-    const perSecond = seconds > 0 ? moved / seconds : 0;
-    const leftMs = perSecond > 0 ? Math.round((left / perSecond) * 1000) : null;
-    this.#tell({ moved, left, perSecond: Math.round(perSecond), leftMs });
-  }
-
-  #tell(change: Partial<RebalanceProgress>): RebalanceProgress {
-    const progress = { ...(this.#progress ?? BEGIN), ...change };
-    this.#progress = progress;
-    this.#onProgress(progress);
-    return progress;
   }
 }
 

@@ -6,6 +6,7 @@ import { HoldfastError, messageOf } from '../util/errors.ts';
 import { pause } from '../util/pause.ts';
 import type { MoveReport } from './ipc.ts';
 import type { OrderedMoves } from './ordered-moves.ts';
+import { type MoveFigures, Progress } from './progress.ts';
 import type { Supervisor, WorkerFacts } from './supervisor.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
@@ -31,22 +32,16 @@ export interface ReloadDeps {
   readonly isLeaving: () => boolean;
 }
 
-export interface ReloadProgress {
+/** `left`: connections still to be moved from all workers. */
+export interface ReloadProgress extends MoveFigures {
   readonly state: 'starting' | 'checking' | 'moving' | 'closing' | 'putting-back' | 'done' | 'failed';
   /** Worker in progress, and how many there are. */
   readonly worker: number;
   readonly workers: number;
   /** Workers that are replaced. */
   readonly replaced: number;
-  readonly moved: number;
-  /** Connections still to be moved from all workers. */
-  readonly left: number;
   /** Could not be moved, and were told to come back. */
   readonly closed: number;
-  /** Moves a second, lately; 0 while nothing is known. */
-  readonly perSecond: number;
-  /** Until the last connection is moved; null while nothing is known. */
-  readonly leftMs: number | null;
 }
 
 export class ReloadError extends HoldfastError {
@@ -68,9 +63,9 @@ interface Replaced {
 
 export class Reload {
   readonly #deps: ReloadDeps;
-  readonly #watchers = new Set<(progress: ReloadProgress) => void>();
   #policy: ReloadPolicy;
-  #progress: ReloadProgress | undefined;
+  /** Of the reload that is under way. */
+  #progress: Progress<ReloadProgress> | undefined;
   #aborted: string | undefined;
   /** From here on nothing stops it: whoever was moved would be closed instead of moved back. */
   #isPuttingBack = false;
@@ -83,22 +78,16 @@ export class Reload {
   }
 
   get isRunning(): boolean {
-    return (
-      this.#progress !== undefined && this.#progress.state !== 'done' && this.#progress.state !== 'failed'
-    );
-  }
-
-  get progress(): ReloadProgress | undefined {
-    return this.#progress;
-  }
-
-  watch(watcher: (progress: ReloadProgress) => void): () => void {
-    this.#watchers.add(watcher);
-    return () => this.#watchers.delete(watcher);
+    return this.#progress !== undefined;
   }
 
   /** Resolves when all workers are new. Rejects with ReloadError: then as many as may be are as they were. */
-  async run(next: WorkerFacts, before: WorkerFacts, policy: ReloadPolicy): Promise<ReloadProgress> {
+  async run(
+    next: WorkerFacts,
+    before: WorkerFacts,
+    policy: ReloadPolicy,
+    onProgress: (progress: ReloadProgress) => void,
+  ): Promise<ReloadProgress> {
     if (this.isRunning) throw new ReloadError('a reload is under way already');
     const { supervisor, clock, logger } = this.#deps;
     this.#policy = policy;
@@ -118,26 +107,29 @@ export class Reload {
       perSecond: 0,
       leftMs: null,
     };
-    this.#progress = started;
+    const progress = new Progress(started, onProgress);
+    this.#progress = progress;
     const replaced: Replaced[] = [];
     try {
       for (const [index, slot] of slots.entries()) {
-        this.#tell({ worker: slot });
+        progress.tell({ worker: slot });
         await this.#replace(slot, next, slots.slice(index + 1));
         replaced.push({ slot });
-        this.#tell({ replaced: replaced.length });
+        progress.tell({ replaced: replaced.length });
       }
     } catch (error) {
       const reason = messageOf(error);
       logger.error({ reason, replaced: replaced.length }, 'reload stopped');
       await this.#putBack(replaced, before);
-      this.#tell({ state: 'failed' });
+      progress.tell({ state: 'failed' });
       throw error instanceof HoldfastError ? error : new ReloadError(reason, { cause: error });
+    } finally {
+      this.#progress = undefined;
     }
-    this.#tell({ state: 'done', left: 0, leftMs: 0 });
-    const { moved, closed } = this.#progress;
+    const done = progress.tell({ state: 'done', left: 0, leftMs: 0 });
+    const { moved, closed } = done;
     logger.info({ moved, closed, tookMs: Math.round(clock.monotonicMs() - startMs) }, 'reloaded');
-    return this.#progress;
+    return done;
   }
 
   /** Stops, and puts back what is not done; may be said again. False when nothing is under way. */
@@ -152,7 +144,7 @@ export class Reload {
   async #replace(slot: number, facts: WorkerFacts, later: readonly number[]): Promise<void> {
     const { supervisor, canary, logger } = this.#deps;
     this.#check();
-    this.#tell({ state: 'starting' });
+    this.#progress?.tell({ state: 'starting' });
     let successor: WorkerProcess;
     try {
       successor = await supervisor.succeed(slot, facts);
@@ -164,7 +156,7 @@ export class Reload {
     try {
       this.#check();
       if (before !== undefined && obstacle === '') {
-        this.#tell({ state: 'checking' });
+        this.#progress?.tell({ state: 'checking' });
         await canary(before, successor);
       }
       this.#check();
@@ -204,7 +196,7 @@ export class Reload {
   /** Why connections do not get through at all; empty when what is left is left because of its clients. */
   async #moveAll(slot: number, from: WorkerProcess, later: readonly number[]): Promise<string> {
     const { supervisor, logger } = this.#deps;
-    this.#tell({ state: 'moving' });
+    this.#progress?.tell({ state: 'moving' });
     let refusal = '';
     for (let attempt = 1; attempt <= MOVE_ATTEMPTS && from.connected; attempt += 1) {
       const to = this.#targetFor(slot, from);
@@ -231,13 +223,13 @@ export class Reload {
 
   /** Moves what can be moved; resolves to the last report. */
   #move(from: WorkerProcess, to: WorkerProcess, later: readonly number[]): Promise<MoveReport> {
-    const before = this.#progress?.moved ?? 0;
+    const before = this.#progress?.report.moved ?? 0;
     const { moves, clock } = this.#deps;
     const movingMs = this.#movingMs;
     const startMs = clock.monotonicMs();
     const ended = moves.run(from, to, ({ moved, left }) => {
       this.#movingMs = movingMs + clock.monotonicMs() - startMs;
-      this.#tellMoves(before + moved, left + this.#leftOf(later));
+      this.#progress?.tellMoves(before + moved, left + this.#leftOf(later), this.#movingMs);
     });
     if (this.#stopped !== undefined) moves.stop();
     return ended;
@@ -246,7 +238,7 @@ export class Reload {
   /** What could not be moved is closed over some time; its clients come back by themselves. */
   async #dismiss(old: WorkerProcess, overMs: number): Promise<void> {
     const rest = this.#deps.connections(old);
-    this.#tell({ state: 'closing', closed: (this.#progress?.closed ?? 0) + rest });
+    this.#progress?.tell({ state: 'closing', closed: (this.#progress?.report.closed ?? 0) + rest });
     const drainMs = rest === 0 ? 0 : overMs;
     await this.#deps.supervisor.dismiss(old, drainMs, drainMs + KILL_AFTER_MS);
   }
@@ -254,7 +246,7 @@ export class Reload {
   /** The old worker of this slot serves again, and gets back what was moved. */
   async #return(slot: number, old: WorkerProcess): Promise<void> {
     this.#isPuttingBack = true;
-    this.#tell({ state: 'putting-back' });
+    this.#progress?.tell({ state: 'putting-back' });
     const successor = this.#deps.supervisor.reinstate(old);
     if (successor === undefined) return;
     await this.#moveAll(slot, successor, []);
@@ -267,7 +259,7 @@ export class Reload {
     const { logger } = this.#deps;
     this.#isPuttingBack = true;
     for (const { slot } of replaced) {
-      this.#tell({ worker: slot, state: 'putting-back' });
+      this.#progress?.tell({ worker: slot, state: 'putting-back' });
       try {
         await this.#replace(slot, before, []);
       } catch (error) {
@@ -293,18 +285,5 @@ export class Reload {
       if (process !== undefined) left += connections(process);
     }
     return left;
-  }
-
-  #tellMoves(moved: number, left: number): void {
-    const seconds = this.#movingMs / 1000;
-    const perSecond = seconds > 0 ? moved / seconds : 0;
-    const leftMs = perSecond > 0 ? Math.round((left / perSecond) * 1000) : null;
-    this.#tell({ moved, left, perSecond: Math.round(perSecond), leftMs });
-  }
-
-  #tell(change: Partial<ReloadProgress>): void {
-    if (this.#progress === undefined) return;
-    this.#progress = { ...this.#progress, ...change };
-    for (const watcher of this.#watchers) watcher(this.#progress);
   }
 }

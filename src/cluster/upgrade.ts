@@ -8,6 +8,7 @@ import { pause } from '../util/pause.ts';
 import type { MovePeer } from './move-relay.ts';
 import type { OrderedMoves } from './ordered-moves.ts';
 import type { RemoteWorker } from './primary-link.ts';
+import { type MoveFigures, Progress } from './progress.ts';
 import type { ReloadPolicy } from './reload.ts';
 import type { Successor } from './successor.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -35,7 +36,7 @@ export interface UpgradeDeps {
   readonly isLeaving: () => boolean;
 }
 
-export interface UpgradeProgress {
+export interface UpgradeProgress extends MoveFigures {
   readonly state:
     | 'starting'
     | 'checking'
@@ -51,15 +52,8 @@ export interface UpgradeProgress {
   /** Worker that gives its connections away, and how many there are. */
   readonly worker: number;
   readonly workers: number;
-  readonly moved: number;
-  /** Connections still to be moved. */
-  readonly left: number;
   /** Could not be moved, and were told to come back. */
   readonly closed: number;
-  /** Moves a second, lately; 0 while nothing is known. */
-  readonly perSecond: number;
-  /** Until the last connection is moved; null while nothing is known. */
-  readonly leftMs: number | null;
 }
 
 export class UpgradeError extends HoldfastError {
@@ -79,8 +73,8 @@ const DELIVERY_MS = 2000;
 
 export class Upgrade {
   readonly #deps: UpgradeDeps;
-  readonly #watchers = new Set<(progress: UpgradeProgress) => void>();
-  #progress: UpgradeProgress | undefined;
+  /** Of the upgrade that is under way. */
+  #progress: Progress<UpgradeProgress> | undefined;
   #successor: Successor | undefined;
   #aborted: string | undefined;
   /** The own workers are ended: it goes through, or they are started again. */
@@ -94,47 +88,46 @@ export class Upgrade {
   }
 
   get isRunning(): boolean {
-    return (
-      this.#progress !== undefined && this.#progress.state !== 'done' && this.#progress.state !== 'failed'
-    );
-  }
-
-  watch(watcher: (progress: UpgradeProgress) => void): () => void {
-    this.#watchers.add(watcher);
-    return () => this.#watchers.delete(watcher);
+    return this.#progress !== undefined;
   }
 
   /** Resolves when the other primary is the gateway. Rejects with UpgradeError: then this one still is. */
-  async run(node: string, policy: ReloadPolicy): Promise<UpgradeProgress> {
+  async run(
+    node: string,
+    policy: ReloadPolicy,
+    onProgress: (progress: UpgradeProgress) => void,
+  ): Promise<UpgradeProgress> {
     const { logger, clock, passOn, start } = this.#deps;
     const startMs = clock.monotonicMs();
     this.#aborted = undefined;
     this.#isFinal = false;
     this.#isPuttingBack = false;
     this.#startedMovingMs = 0;
-    this.#progress = this.#started();
-    this.#tell({});
+    const progress = new Progress(this.#started(), onProgress);
+    this.#progress = progress;
+    progress.tell({});
     let successor: Successor | undefined;
     try {
       successor = start(node);
       this.#successor = successor;
-      this.#tell({ pid: successor.pid });
+      progress.tell({ pid: successor.pid });
       await this.#hand(successor, policy);
     } catch (error) {
       const reason = messageOf(error);
-      logger.error({ reason, moved: this.#progress.moved }, 'upgrade stopped');
+      logger.error({ reason, moved: progress.report.moved }, 'upgrade stopped');
       if (successor !== undefined) await this.#giveUp(successor, policy);
       passOn(undefined);
-      this.#successor = undefined;
-      this.#tell({ state: 'failed' });
+      progress.tell({ state: 'failed' });
       throw error instanceof UpgradeError ? error : new UpgradeError(reason, { cause: error });
+    } finally {
+      this.#successor = undefined;
+      this.#progress = undefined;
     }
-    this.#successor = undefined;
-    this.#tell({ state: 'done', left: 0, leftMs: 0 });
-    const { moved, closed } = this.#progress;
+    const done = progress.tell({ state: 'done', left: 0, leftMs: 0 });
+    const { moved, closed } = done;
     const tookMs = Math.round(clock.monotonicMs() - startMs);
     logger.info({ pid: successor.pid, moved, closed, tookMs }, 'upgraded: another primary serves');
-    return this.#progress;
+    return done;
   }
 
   /** Stops, and puts back what is not done; may be said again. False when nothing is under way, or when it is too late. */
@@ -151,26 +144,26 @@ export class Upgrade {
     const { supervisor, passOn, giveEngine, logger } = this.#deps;
     await successor.ready();
     this.#check();
-    this.#tell({ state: 'checking' });
+    this.#progress?.tell({ state: 'checking' });
     const obstacle = this.#obstacle(successor, policy);
     if (obstacle === '') await this.#fly(successor);
     this.#check();
     await successor.ask('serve', null, ANSWER_MS);
     passOn(successor);
-    this.#tell({ state: 'moving' });
+    this.#progress?.tell({ state: 'moving' });
     if (obstacle === '') await this.#moveAll(successor);
     else logger.warn({ reason: obstacle }, 'connections cannot be moved: they are closed, clients come back');
     this.#check();
     this.#isFinal = true;
     const rest = this.#left();
-    this.#tell({ state: 'closing', left: 0, closed: rest });
+    this.#progress?.tell({ state: 'closing', left: 0, closed: rest });
     const overMs = rest === 0 ? 0 : obstacle === '' ? policy.restMs : policy.closeMs;
     supervisor.leave(overMs, overMs + KILL_AFTER_MS);
     await supervisor.whenStopped();
     this.#check();
-    this.#tell({ state: 'engine' });
+    this.#progress?.tell({ state: 'engine' });
     await giveEngine(successor);
-    this.#tell({ state: 'finishing' });
+    this.#progress?.tell({ state: 'finishing' });
     await successor.ask('adopt', null, ANSWER_MS);
     await this.#deps.finish(successor);
   }
@@ -205,21 +198,24 @@ export class Upgrade {
     await this.#untilDelivered(own);
     for (const from of own) {
       if (this.#aborted !== undefined || !successor.isAlive) return;
-      this.#tell({ worker: from.slot });
+      this.#progress?.tell({ worker: from.slot });
       await this.#moveFrom(from, () => targetFor(from.slot, successor.workers));
     }
   }
 
   async #moveFrom(from: MovePeer, target: () => MovePeer | undefined): Promise<void> {
-    const { logger, moves } = this.#deps;
+    const { clock, logger, moves } = this.#deps;
     for (let attempt = 1; attempt <= MOVE_ATTEMPTS && from.connected; attempt += 1) {
       const to = target();
       if (to === undefined) {
         await pause(RETRY_PAUSE_MS);
         continue;
       }
-      const before = this.#progress?.moved ?? 0;
-      const ended = moves.run(from, to, (report) => this.#tellMoves(before + report.moved, this.#left()));
+      const before = this.#progress?.report.moved ?? 0;
+      const ended = moves.run(from, to, ({ moved }) => {
+        const movingMs = clock.monotonicMs() - this.#startedMovingMs;
+        this.#progress?.tellMoves(before + moved, this.#left(), movingMs);
+      });
       if (this.#aborted !== undefined) moves.stop();
       const report = await ended;
       if (report.left === 0 || this.#aborted !== undefined) return;
@@ -237,7 +233,7 @@ export class Upgrade {
     const { supervisor, passOn, revive, logger } = this.#deps;
     this.#isPuttingBack = true;
     this.#aborted = undefined;
-    this.#tell({ state: 'putting-back' });
+    this.#progress?.tell({ state: 'putting-back' });
     if (this.#isFinal) await revive();
     if (successor.isAlive && !this.#deps.isLeaving()) {
       try {
@@ -284,19 +280,6 @@ export class Upgrade {
       perSecond: 0,
       leftMs: null,
     };
-  }
-
-  #tellMoves(moved: number, left: number): void {
-    const seconds = (this.#deps.clock.monotonicMs() - this.#startedMovingMs) / 1000;
-    const perSecond = seconds > 0 ? moved / seconds : 0;
-    const leftMs = perSecond > 0 ? Math.round((left / perSecond) * 1000) : null;
-    this.#tell({ moved, left, perSecond: Math.round(perSecond), leftMs });
-  }
-
-  #tell(change: Partial<UpgradeProgress>): void {
-    if (this.#progress === undefined) return;
-    this.#progress = { ...this.#progress, ...change };
-    for (const watcher of this.#watchers) watcher(this.#progress);
   }
 }
 
