@@ -3,7 +3,8 @@ import type { ConnectionAssigner } from './connection-assigner.ts';
 import type { Drain, DrainProgress } from './drain.ts';
 import type { Heartbeat, Silence } from './heartbeat.ts';
 import type { SlotState } from './slot-state.ts';
-import type { SlotView, Supervisor } from './supervisor.ts';
+import type { SlotView } from './slots.ts';
+import type { Supervisor } from './supervisor.ts';
 
 export interface WorkerStatus {
   readonly slot: number;

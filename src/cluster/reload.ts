@@ -7,7 +7,8 @@ import { pause } from '../util/pause.ts';
 import type { MoveReport } from './ipc.ts';
 import type { OrderedMoves } from './ordered-moves.ts';
 import { type MoveFigures, Progress } from './progress.ts';
-import type { Supervisor, WorkerFacts } from './supervisor.ts';
+import type { WorkerFacts } from './slots.ts';
+import type { Supervisor } from './supervisor.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 export interface ReloadPolicy {

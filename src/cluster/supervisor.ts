@@ -5,15 +5,9 @@ import type { Logger } from '../observe/logger.ts';
 import type { Random } from '../util/backoff.ts';
 import type { Clock } from '../util/clock.ts';
 import { UnavailableError } from '../util/errors.ts';
-import { IPC_VERSION, type StartFacts, type ToPrimary } from './ipc.ts';
-import {
-  initialSlotState,
-  slotTransition,
-  type SlotEffect,
-  type SlotEvent,
-  type SlotPolicy,
-  type SlotState,
-} from './slot-state.ts';
+import { IPC_VERSION, type ToPrimary } from './ipc.ts';
+import { slotTransition, type SlotEffect, type SlotEvent, type SlotPolicy } from './slot-state.ts';
+import { type Slot, Slots, type SlotView, type WorkerFacts } from './slots.ts';
 import { WorkerProcess, type WorkerEnd } from './worker-process.ts';
 
 export const defaultSlotPolicy: SlotPolicy = {
@@ -52,46 +46,10 @@ export interface SupervisorConfig {
   readonly internalFd?: (config: unknown) => number | null;
 }
 
-export interface SlotView {
-  readonly slot: number;
-  readonly state: SlotState;
-  readonly process: WorkerProcess | undefined;
-  /** Processes this slot has had. */
-  readonly incarnation: number;
-  readonly addresses: readonly string[];
-  readonly lastFailure: string | undefined;
-  readonly role: SlotRole;
-}
-
-export type WorkerFacts = Pick<StartFacts, 'config' | 'engineSocketPath'>;
-
-/** main: it is the slot · successor: it is to become the slot · retired: it was the slot. */
-type SlotRole = 'main' | 'successor' | 'retired';
-
-interface Slot {
-  readonly number: number;
-  role: SlotRole;
-  readonly facts: WorkerFacts;
-  /** Of a successor: undefined when it could serve, else why not. */
-  onBooted: ((failure: string | undefined) => void) | undefined;
-  immovable: string;
-  state: SlotState;
-  process: WorkerProcess | undefined;
-  incarnation: number;
-  timer: NodeJS.Timeout | undefined;
-  addresses: readonly string[];
-  /** Why the process that runs says it cannot serve. */
-  complaint: string | undefined;
-  /** Why the last process ended; forgotten when another is ready. */
-  lastFailure: string | undefined;
-}
-
 export class Supervisor {
   readonly #deps: SupervisorDeps;
   readonly #config: SupervisorConfig;
-  readonly #slots: Slot[] = [];
-  /** Successors and those that were replaced, while they are there. */
-  readonly #others = new Set<Slot>();
+  readonly #slots = new Slots();
   readonly #observers: WorkerObserver[] = [];
   #whenEmpty: (() => void)[] = [];
   readonly #whenGone = new Map<WorkerProcess, () => void>();
@@ -114,7 +72,7 @@ export class Supervisor {
   /** After `leave`: every slot has a process again. */
   revive(): void {
     const nowMs = this.#deps.clock.monotonicMs();
-    for (const slot of this.#slots) this.#dispatch(slot, { type: 'start', nowMs });
+    for (const slot of this.#slots.main()) this.#dispatch(slot, { type: 'start', nowMs });
   }
 
   start(): void {
@@ -122,57 +80,49 @@ export class Supervisor {
     // Binary heads of requests travel over the channel: JSON would not carry them.
     cluster.setupPrimary({ exec, args: [...args], serialization: 'advanced' });
     for (let number = 1; number <= this.#config.workers; number++) {
-      const slot = newSlot(number, 'main', this.#config.facts, 0);
-      this.#slots.push(slot);
+      const slot = this.#slots.add(number, this.#config.facts);
       this.#dispatch(slot, { type: 'start', nowMs: this.#deps.clock.monotonicMs() });
     }
   }
 
   slots(): readonly SlotView[] {
-    return this.#all().map((slot) => ({
-      slot: slot.number,
-      role: slot.role,
-      state: slot.state,
-      process: slot.process,
-      incarnation: slot.incarnation,
-      addresses: slot.addresses,
-      lastFailure: slot.lastFailure,
-    }));
+    return this.#slots.views();
   }
 
   /** Of the slots that are ready, in their order: they take new connections. */
   serving(): readonly WorkerProcess[] {
-    return this.#slots.flatMap(({ state, process }) =>
-      state.name === 'ready' && process !== undefined ? [process] : [],
-    );
+    return this.#slots
+      .main()
+      .flatMap(({ state, process }) => (state.name === 'ready' && process !== undefined ? [process] : []));
   }
 
   /** Processes that can be talked to. */
   processes(): readonly WorkerProcess[] {
-    return this.#all().flatMap(({ process }) => (process?.connected === true ? [process] : []));
+    return this.#slots.all().flatMap(({ process }) => (process?.connected === true ? [process] : []));
   }
 
   /** All workers close what they have and end; whoever is still there after `killAfterMs` is killed. May be repeated. */
   leave(drainMs: number, killAfterMs: number): void {
     const nowMs = this.#deps.clock.monotonicMs();
-    for (const slot of this.#all()) this.#dispatch(slot, { type: 'leave', nowMs, drainMs, killAfterMs });
+    for (const slot of this.#slots.all())
+      this.#dispatch(slot, { type: 'leave', nowMs, drainMs, killAfterMs });
     this.#notifyEmpty();
   }
 
   /** The health check lost patience with this process. */
   hung(process: WorkerProcess): void {
-    const slot = this.#slotOf(process);
+    const slot = this.#slots.of(process);
     if (slot !== undefined) this.#dispatch(slot, { type: 'hung', nowMs: this.#deps.clock.monotonicMs() });
   }
 
   /** The process that is the slot now. */
   main(number: number): WorkerProcess | undefined {
-    return this.#slots.find((slot) => slot.number === number)?.process;
+    return this.#slots.numbered(number)?.process;
   }
 
   /** Why this process can neither give connections away alive nor take them; empty when it can. */
   immovable(process: WorkerProcess): string {
-    return this.#slotOf(process)?.immovable ?? '';
+    return this.#slots.of(process)?.immovable ?? '';
   }
 
   /**
@@ -180,9 +130,7 @@ export class Supervisor {
    * promoted; rejects with why it cannot, and then it is gone.
    */
   async succeed(number: number, facts: WorkerFacts): Promise<WorkerProcess> {
-    const predecessor = this.#slots.find((slot) => slot.number === number);
-    const successor = newSlot(number, 'successor', facts, predecessor?.incarnation ?? 0);
-    this.#others.add(successor);
+    const successor = this.#slots.addSuccessor(number, facts);
     const failure = await new Promise<string | undefined>((resolve) => {
       successor.onBooted = resolve;
       this.#dispatch(successor, { type: 'start', nowMs: this.#deps.clock.monotonicMs() });
@@ -194,19 +142,19 @@ export class Supervisor {
 
   /** The successor serves from now on; the one before it takes nothing new, and is returned. */
   promote(process: WorkerProcess): WorkerProcess | undefined {
-    const successor = this.#slotOf(process);
+    const successor = this.#slots.of(process);
     return successor?.role === 'successor' ? this.#takeOver(successor, 'ready') : undefined;
   }
 
   /** A retired process is its slot again; the one that had replaced it is retired, and returned. */
   reinstate(process: WorkerProcess): WorkerProcess | undefined {
-    const retired = this.#slotOf(process);
+    const retired = this.#slots.of(process);
     return retired?.role === 'retired' ? this.#takeOver(retired, 'reinstate') : undefined;
   }
 
   /** Ends a process that is not its slot: closes what it has over `drainMs`. Resolves when it is gone. */
   async dismiss(process: WorkerProcess, drainMs: number, killAfterMs: number): Promise<void> {
-    const slot = this.#slotOf(process);
+    const slot = this.#slots.of(process);
     if (slot === undefined || slot.role === 'main') return;
     const gone = new Promise<void>((resolve) => this.#whenGone.set(process, resolve));
     const nowMs = this.#deps.clock.monotonicMs();
@@ -222,29 +170,13 @@ export class Supervisor {
     });
   }
 
-  #all(): readonly Slot[] {
-    return this.#others.size === 0 ? this.#slots : [...this.#slots, ...this.#others];
-  }
-
-  #slotOf(process: WorkerProcess): Slot | undefined {
-    return this.#all().find((slot) => slot.process === process);
-  }
-
-  /** Puts it where the slot of its number is; returns the process that was there. */
+  /** Returns the process that was the slot. */
   #takeOver(slot: Slot, how: 'ready' | 'reinstate'): WorkerProcess | undefined {
     const nowMs = this.#deps.clock.monotonicMs();
-    const index = this.#slots.findIndex(({ number }) => number === slot.number);
-    const before = this.#slots[index];
-    this.#others.delete(slot);
-    slot.role = 'main';
-    if (before === undefined) this.#slots.push(slot);
-    else this.#slots[index] = slot;
+    const before = this.#slots.takeOver(slot);
     this.#dispatch(slot, { type: how, nowMs });
-    if (before === undefined) return undefined;
-    before.role = 'retired';
-    this.#dispatch(before, { type: 'retire', nowMs });
-    if (before.process !== undefined) this.#others.add(before);
-    return before.process;
+    if (before !== undefined) this.#dispatch(before, { type: 'retire', nowMs });
+    return before?.process;
   }
 
   #dispatch(slot: Slot, event: SlotEvent): void {
@@ -379,7 +311,7 @@ export class Supervisor {
       clearTimeout(slot.timer);
       slot.timer = undefined;
       slot.state = { name: 'stopped', crashes: slot.state.crashes };
-      this.#others.delete(slot);
+      this.#slots.remove(slot);
       slot.onBooted?.(slot.lastFailure ?? 'it ended');
       return;
     }
@@ -391,26 +323,10 @@ export class Supervisor {
   }
 
   #notifyEmpty(): void {
-    if (this.#all().some(({ state, process }) => state.name !== 'stopped' || process !== undefined)) return;
+    if (this.#slots.all().some(({ state, process }) => state.name !== 'stopped' || process !== undefined))
+      return;
     const callbacks = this.#whenEmpty;
     this.#whenEmpty = [];
     for (const callback of callbacks) callback();
   }
-}
-
-function newSlot(number: number, role: SlotRole, facts: WorkerFacts, incarnation: number): Slot {
-  return {
-    number,
-    role,
-    facts,
-    onBooted: undefined,
-    immovable: '',
-    state: initialSlotState,
-    process: undefined,
-    incarnation,
-    timer: undefined,
-    addresses: [],
-    complaint: undefined,
-    lastFailure: undefined,
-  };
 }
