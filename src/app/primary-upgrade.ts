@@ -11,6 +11,7 @@ import { Upgrade, UpgradeError, type UpgradeProgress } from '../cluster/upgrade.
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
 import { messageOf } from '../util/errors.ts';
+import { endsWithin } from '../util/pause.ts';
 import type { EmbeddedEngine } from './embedded-engine.ts';
 import { internalSocket } from './internal-socket.ts';
 import type { PrimaryAdmission } from './primary-admission.ts';
@@ -187,12 +188,7 @@ export class PrimaryUpgrade {
     const { doors, admission } = this.#deps;
     await doors.close(true);
     admission.giveAway((socket, bytes) => successor.passOn(socket, bytes, () => socket.destroy()));
-    let timer: NodeJS.Timeout | undefined;
-    const tooLong = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, LAST_WORDS_MS);
-    });
-    await Promise.race([successor.whenEmpty(), tooLong]);
-    clearTimeout(timer);
+    await endsWithin(successor.whenEmpty(), LAST_WORDS_MS);
     successor.release();
   }
 

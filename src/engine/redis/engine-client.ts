@@ -1,6 +1,7 @@
 // A worker's client of the Redis engine: broker, presence and node bus over one Redis or several.
 import { randomBytes } from 'node:crypto';
 import { UnavailableError, messageOf } from '../../util/errors.ts';
+import { endsWithin } from '../../util/pause.ts';
 import type { Broker } from '../broker.ts';
 import type { EngineClientDeps } from '../engine-client.ts';
 import type { NodeBus } from '../node-bus.ts';
@@ -230,18 +231,13 @@ export class RedisEngineClient {
 
   async #close(): Promise<void> {
     for (const { retry } of this.#shards.values()) clearTimeout(retry);
-    let giveUp: NodeJS.Timeout | undefined;
-    const tooLong = new Promise<void>((resolve) => {
-      giveUp = setTimeout(resolve, RELEASE_TIMEOUT_MS);
-    });
     const released = Promise.allSettled(
       [...this.#shards].map(([shard, { lease }]) => {
         const ownsNothing = this.#presence.ownsNothingAt(shard) && this.#occupancy.ownsNothingAt(shard);
         return lease.release(ownsNothing);
       }),
     );
-    await Promise.race([released, tooLong]);
-    clearTimeout(giveUp);
+    await endsWithin(released, RELEASE_TIMEOUT_MS);
     this.#nodes.close();
     this.#broker.channels.close();
     await Promise.all(this.#ring.shards.map((shard) => shard.close()));
