@@ -11,8 +11,10 @@ import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
 import { messageOf } from '../util/errors.ts';
 import type { ConnectionHandle } from '../util/native-handle.ts';
-import { pause } from '../util/pause.ts';
+import { endsWithin, pause } from '../util/pause.ts';
 import { ChannelPreparation } from './channel-preparation.ts';
+import { InFlight } from './in-flight.ts';
+import { MoveCourse } from './move-course.ts';
 import { everyConnection, type LoadPart, type MoveChoice, PartChoice } from './part-choice.ts';
 import { encodeConnection } from './payload.ts';
 import type { PeerMessage } from './peer-messages.ts';
@@ -80,51 +82,39 @@ const REPORT_INTERVAL_MS = 200;
 const RETRY_PAUSE_MS = 50;
 /** For a connection that the other worker was not ready for. */
 const OBSTACLE_REST_MS = 500;
-/** One after the other that did not arrive: something is wrong with the whole of it. */
-const MAX_FAILURES_IN_A_ROW = 5;
 
 interface Leaving {
   readonly connection: Connection;
   readonly transport: WebSocketTransport;
   readonly departure: Departure;
   readonly sinceMs: number;
-  query: NodeJS.Timeout;
-  readonly settle: (movedTo: string | undefined) => void;
 }
 
 interface Run {
   readonly order: MoveOrder;
   readonly preparation: ChannelPreparation;
+  readonly course: MoveCourse<Connection>;
   choice: MoveChoice;
-  moved: number;
-  failuresInARow: number;
-  lastProgressMs: number;
   lastId: number;
-  /** Connections that were held in vain: they are left alone for a while before they are held again. */
-  readonly restUntilMs: WeakMap<Connection, number>;
-  /** The latest reason why something else than its own work kept a connection here. */
-  obstacle: string;
-  stopped: string | undefined;
-  refused: boolean;
 }
 
 export class MoveOut {
   readonly #deps: MoveOutDeps;
   readonly #options: MoveOutOptions;
-  readonly #leaving = new Map<number, Leaving>();
-  readonly #flight = new Turnstile(IN_FLIGHT);
+  readonly #inFlight: InFlight<Leaving>;
+  readonly #turnstile = new Turnstile(IN_FLIGHT);
   #run: Run | undefined;
-  #nextId = 1;
   /** Of all runs: what one of them has asked may be answered during the next. */
   #nextRequest = 1;
 
   constructor(deps: MoveOutDeps, options: MoveOutOptions) {
     this.#deps = deps;
     this.#options = options;
+    this.#inFlight = new InFlight((id) => deps.link.askAboutMove(id), QUERY_AFTER_MS);
   }
 
   get inFlight(): number {
-    return this.#leaving.size;
+    return this.#inFlight.size;
   }
 
   /** Moves until nothing is left that can be moved; reports how it goes. A second order waits for nothing and is refused. */
@@ -141,15 +131,9 @@ export class MoveOut {
         tell: (message) => link.tellPeer(order.to, message),
         nextRequest: () => this.#nextRequest++,
       }),
+      course: new MoveCourse(clock, this.#options.patienceMs),
       choice: everyConnection,
-      moved: 0,
-      failuresInARow: 0,
-      lastProgressMs: clock.monotonicMs(),
       lastId: 0,
-      restUntilMs: new WeakMap(),
-      obstacle: '',
-      stopped: undefined,
-      refused: false,
     };
     this.#run = run;
     const report = setInterval(() => void this.#report(run), REPORT_INTERVAL_MS);
@@ -157,7 +141,7 @@ export class MoveOut {
       await this.#moveAll(run);
     } catch (error) {
       log.error({ err: error }, 'connections could not be moved');
-      run.stopped ??= messageOf(error);
+      run.course.stop(messageOf(error));
     } finally {
       clearInterval(report);
       run.preparation.close();
@@ -165,42 +149,35 @@ export class MoveOut {
       link.tellPeer(order.to, { kind: 'settled', upTo: run.lastId });
       link.tellPeer(order.to, { kind: 'end' });
       this.#run = undefined;
-      link.reportMoves({
-        moved: run.moved,
-        left: this.#left(run),
-        ended: run.stopped ?? '',
-        refused: run.refused,
-      });
+      const { moved, stopped, isRefused } = run.course;
+      link.reportMoves({ moved, left: this.#left(run), ended: stopped ?? '', refused: isRefused });
     }
   }
 
   /** What is on its way arrives or comes back; nothing else is moved. */
   stop(reason: string): void {
-    if (this.#run !== undefined) this.#run.stopped ??= reason;
+    this.#run?.course.stop(reason);
   }
 
   /** The connection lives on at that node. */
   moved(id: number, node: string): void {
-    const leaving = this.#take(id);
+    const leaving = this.#inFlight.settle(id, node);
     if (leaving === undefined) return;
-    const { connection, departure, sinceMs } = leaving;
-    this.#deps.observePause((this.#deps.clock.monotonicMs() - sinceMs) / 1000);
-    this.#giveUp(connection, departure, node);
-    leaving.settle(node);
+    this.#deps.observePause((this.#deps.clock.monotonicMs() - leaving.sinceMs) / 1000);
+    this.#giveUp(leaving, node);
   }
 
   /** The connection is still ours alone. */
   notMoved(id: number, reason: string): void {
-    const leaving = this.#take(id);
+    const leaving = this.#inFlight.settle(id, undefined);
     if (leaving === undefined) return;
     this.#deps.counters.moves.cell('returned').value += 1;
     this.#deps.log.warn({ reason }, 'connection could not be moved');
-    if (this.#run !== undefined) this.#run.obstacle = reason;
+    this.#run?.course.hindered(reason);
     const { connection, transport, departure } = leaving;
     transport.thaw();
     departure.undo();
     connection.thaw();
-    leaving.settle(undefined);
   }
 
   onPeer(message: PeerMessage): void {
@@ -217,30 +194,27 @@ export class MoveOut {
   /** The primary is gone: nobody can say whether what was on its way has arrived. Only one process may go on with it. */
   abandon(): void {
     this.stop('the primary is gone');
-    for (const id of this.#leaving.keys()) {
-      const leaving = this.#take(id);
-      if (leaving === undefined) continue;
-      this.#giveUp(leaving.connection, leaving.departure, '');
-      leaving.settle('');
+    for (const id of this.#inFlight.ids) {
+      const leaving = this.#inFlight.settle(id, '');
+      if (leaving !== undefined) this.#giveUp(leaving, '');
     }
   }
 
   async #moveAll(run: Run): Promise<void> {
-    const { clock } = this.#deps;
-    const { part } = run.order;
-    const isStopped = (): boolean => run.stopped !== undefined;
+    const { course } = run;
+    const { part, sid } = run.order;
+    const isStopped = (): boolean => course.isStopped;
     if (part !== null) {
-      run.choice = await PartChoice.among(this.#candidates(run.order), part, clock, isStopped);
-      run.lastProgressMs = clock.monotonicMs();
+      run.choice = await PartChoice.among(this.#candidates(run.order), part, this.#deps.clock, isStopped);
+      course.begins();
     }
     let emptyRounds = 0;
     // Handshakes that were under way when the order came may still bring some.
-    while (run.stopped === undefined && emptyRounds < 2) {
+    while (!course.isStopped && emptyRounds < 2) {
       const left = run.choice.round(this.#candidates(run.order));
       // One that has just arrived here is still frozen.
       const queue = left.filter(({ isFrozen }) => !isFrozen);
       emptyRounds = left.length === 0 ? emptyRounds + 1 : 0;
-      const movedBefore = run.moved;
       const lanes = Array.from({ length: Math.min(LANES, queue.length) }, async () => {
         for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
           if (isStopped()) return;
@@ -250,17 +224,14 @@ export class MoveOut {
         }
       });
       await Promise.all(lanes);
-      if ((run.order.sid !== '' && run.moved > 0) || run.choice.isDone) return;
-      if (run.moved > movedBefore) run.lastProgressMs = clock.monotonicMs();
-      else if (clock.monotonicMs() - run.lastProgressMs > this.#options.patienceMs) {
-        run.stopped ??= `what is left cannot be moved now${run.obstacle === '' ? '' : `: ${run.obstacle}`}`;
-      }
-      if (run.stopped === undefined) await pause(RETRY_PAUSE_MS);
+      if ((sid !== '' && course.moved > 0) || run.choice.isDone) return;
+      course.roundEnded();
+      if (!course.isStopped) await pause(RETRY_PAUSE_MS);
     }
   }
 
   #left(run: Run): number {
-    return run.choice.left(this.#candidates(run.order), run.moved);
+    return run.choice.left(this.#candidates(run.order), run.course.moved);
   }
 
   #candidates({ sid }: MoveOrder): readonly Connection[] {
@@ -277,35 +248,34 @@ export class MoveOut {
     try {
       await this.#moveOne(run, connection);
     } catch (error) {
-      run.obstacle = messageOf(error);
-      run.restUntilMs.set(connection, this.#deps.clock.monotonicMs() + OBSTACLE_REST_MS);
+      run.course.hindered(messageOf(error));
+      run.course.rest(connection, OBSTACLE_REST_MS);
       this.#deps.log.debug({ err: error }, 'connection cannot be moved now');
     }
   }
 
   async #moveOne(run: Run, connection: Connection): Promise<void> {
     const { transport } = connection;
-    const mayMove = (): boolean => run.stopped === undefined && !connection.isClosed;
+    const mayMove = (): boolean => !run.course.isStopped && !connection.isClosed;
     if (!(transport instanceof WebSocketTransport) || !mayMove()) return;
-    const { clock } = this.#deps;
     const { idleTimeoutMs } = this.#options;
-    if (clock.monotonicMs() < (run.restUntilMs.get(connection) ?? 0)) return;
+    if (run.course.isResting(connection)) return;
     await run.preparation.prepare(connection.subscriptions.keys());
     if (!mayMove()) return;
     try {
-      const isIdle = await withinMs(connection.hold(), idleTimeoutMs);
-      if (!isIdle) run.restUntilMs.set(connection, clock.monotonicMs() + idleTimeoutMs);
+      const isIdle = await endsWithin(connection.hold(), idleTimeoutMs);
+      if (!isIdle) run.course.rest(connection, idleTimeoutMs);
       if (!isIdle || !mayMove()) return;
       // What its last commands have begun.
       await run.preparation.prepare(connection.subscriptions.keys());
       await this.#deps.settle();
-      await this.#flight.enter();
+      await this.#turnstile.enter();
       try {
         if (!mayMove() || connection.isBusy) return;
         if (!run.preparation.isReady(connection.subscriptions.keys())) return;
         await this.#send(run, connection, transport);
       } finally {
-        this.#flight.leave();
+        this.#turnstile.leave();
       }
     } finally {
       connection.letGo();
@@ -332,49 +302,25 @@ export class MoveOut {
       departure?.undo();
       return;
     }
-    const id = this.#nextId;
-    this.#nextId += 1;
-    run.lastId = id;
     const payload = encodeConnection({
       facts: factsOf(transport),
       snapshot: connection.freeze(),
       subscriptions: departure.subscriptions,
       tail: frozen.tail,
     });
-    const movedTo = await new Promise<string | undefined>((settle) => {
-      const query = setTimeout(() => this.#ask(id), QUERY_AFTER_MS);
-      this.#leaving.set(id, { connection, transport, departure, sinceMs, query, settle });
+    const movedTo = await this.#inFlight.send({ connection, transport, departure, sinceMs }, (id) => {
+      run.lastId = id;
       link.moveOut({ to: run.order.to, id, payload }, frozen.handle);
     });
     if (movedTo === undefined) {
-      run.failuresInARow += 1;
-      if (run.failuresInARow < MAX_FAILURES_IN_A_ROW || run.stopped !== undefined) return;
-      run.stopped = `connections do not arrive: ${run.obstacle}`;
-      run.refused = true;
+      run.course.returned();
       return;
     }
-    run.failuresInARow = 0;
-    run.moved += 1;
+    run.course.arrived();
     counters.moves.cell('moved').value += 1;
   }
 
-  /** A handle that could not be taken is dropped without a word: whoever holds the other end is asked. */
-  #ask(id: number): void {
-    const leaving = this.#leaving.get(id);
-    if (leaving === undefined) return;
-    this.#deps.link.askAboutMove(id);
-    leaving.query = setTimeout(() => this.#ask(id), QUERY_AFTER_MS);
-  }
-
-  #take(id: number): Leaving | undefined {
-    const leaving = this.#leaving.get(id);
-    if (leaving === undefined) return undefined;
-    this.#leaving.delete(id);
-    clearTimeout(leaving.query);
-    return leaving;
-  }
-
-  #giveUp(connection: Connection, departure: Departure, node: string): void {
+  #giveUp({ connection, departure }: Leaving, node: string): void {
     // Its place in the registry until now: an order that came meanwhile goes after it.
     this.#deps.onGone(connection);
     departure.complete();
@@ -384,20 +330,9 @@ export class MoveOut {
 
   async #report(run: Run): Promise<void> {
     const { link, settle } = this.#deps;
-    link.reportMoves({ moved: run.moved, left: this.#left(run), ended: null, refused: false });
+    link.reportMoves({ moved: run.course.moved, left: this.#left(run), ended: null, refused: false });
     const upTo = run.lastId;
     await settle();
     if (this.#run === run) link.tellPeer(run.order.to, { kind: 'settled', upTo });
   }
-}
-
-/** False when it takes longer. */
-async function withinMs(work: Promise<void>, limitMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const tooLong = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), limitMs);
-  });
-  const isDone = await Promise.race([work.then(() => true), tooLong]);
-  clearTimeout(timer);
-  return isDone;
 }
