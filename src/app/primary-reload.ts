@@ -14,6 +14,7 @@ import { WorkerProcess } from '../cluster/worker-process.ts';
 import type { Config } from '../config/schema.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
+import { messageOf } from '../util/errors.ts';
 import { restartOptions } from './restart-options.ts';
 
 export interface PrimaryReloadDeps {
@@ -77,6 +78,12 @@ export class PrimaryReload {
   /** Rejects with ConfigError, ReloadError or BusyError, and then everything is as it was. */
   run(reason: string, onProgress: (progress: ReloadProgress) => void = ignore): Promise<ReloadProgress> {
     return this.#deps.changes.run('reload', () => this.#run(reason, onProgress));
+  }
+
+  bySignal(): void {
+    this.run('SIGHUP').catch((error: unknown) => {
+      this.#deps.logger.error({ reason: messageOf(error) }, 'reload failed');
+    });
   }
 
   /** Moves a connection of our own from one worker to another; rejects when it does not live on. */

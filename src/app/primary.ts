@@ -3,14 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { dirname } from 'node:path';
-import { agentAnswer } from '../cluster/agent-score.ts';
 import { ControlServer } from '../cluster/control-server.ts';
 import { connectionsAllowed, readDescriptorLimit } from '../cluster/descriptors.ts';
 import type { Drain } from '../cluster/drain.ts';
 import { defaultHeartbeatPolicy, Heartbeat, isDebugged, type Silence } from '../cluster/heartbeat.ts';
-import { hostCapacity, type HostReport } from '../cluster/host-capacity.ts';
-import { hostStatus, type HostStatus } from '../cluster/host-status.ts';
-import { HostLoad } from '../cluster/host-load.ts';
 import { HostSurvey } from '../cluster/host-survey.ts';
 import { OneAtATime } from '../cluster/one-at-a-time.ts';
 import type { Predecessor } from '../cluster/predecessor.ts';
@@ -24,8 +20,7 @@ import type { Config } from '../config/schema.ts';
 import { snapshotFile } from '../config/snapshot-file.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
-import { ConfigError, HoldfastError, messageOf } from '../util/errors.ts';
-import { hostRoom } from './host-room.ts';
+import { ConfigError, HoldfastError } from '../util/errors.ts';
 import { inheritedInternal, internalPlace } from './internal-socket.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
 import { PrimaryAdmission } from './primary-admission.ts';
@@ -34,9 +29,10 @@ import { PrimaryDrain } from './primary-drain.ts';
 import { PrimaryMetrics } from './primary-metrics.ts';
 import { PrimaryRebalance } from './primary-rebalance.ts';
 import { PrimaryReload } from './primary-reload.ts';
+import { PrimaryReport } from './primary-report.ts';
 import { forbidsSuccession, PrimarySuccession } from './primary-succession.ts';
 import { PrimaryUpgrade } from './primary-upgrade.ts';
-import { enginePath, removeDeadRuntimeDirectories } from './runtime-directory.ts';
+import { cleanUpRuntimeDirectories, enginePath } from './runtime-directory.ts';
 
 export interface PrimaryDeps {
   readonly logger: Logger;
@@ -92,18 +88,24 @@ class Primary {
   readonly #rebalance: PrimaryRebalance;
   readonly #upgrade: PrimaryUpgrade;
   readonly #succession: PrimarySuccession | undefined;
-  readonly #load = new HostLoad(() => systemClock.monotonicMs());
+  readonly #report: PrimaryReport;
   readonly #connectionsAllowed: number | null;
-  #servingSinceMs = 0;
+  readonly #signals: readonly (readonly [NodeJS.Signals, NodeJS.SignalsListener])[] = [
+    ['SIGTERM', (signal) => this.#drain.signal(signal)],
+    ['SIGINT', (signal) => this.#drain.signal(signal)],
+    ['SIGHUP', () => this.#reload.bySignal()],
+    ['SIGUSR2', () => this.#upgrade.bySignal()],
+  ];
   /** What is only once on a host is ours. */
   #isGateway = false;
-  #listening: readonly string[] = [];
 
   constructor(config: Config, deps: PrimaryDeps) {
     this.#config = config;
     this.#deps = deps;
     const { logger } = deps;
     const clock = systemClock;
+    const limit = readDescriptorLimit();
+    this.#connectionsAllowed = limit === undefined ? null : connectionsAllowed(limit, config.workers);
     const inherited = deps.predecessor?.facts;
     const engineSocketPath = enginePath(config, inherited?.engineSocketPath);
     this.#runtimeDirectory = engineSocketPath === '' ? undefined : dirname(engineSocketPath);
@@ -119,7 +121,7 @@ class Primary {
         : undefined;
     this.#metrics = new PrimaryMetrics(
       deps.version,
-      () => this.#report().capacity,
+      () => this.#report.report().capacity,
       () => this.#rebalance.workerLoads,
     );
     this.#supervisor = new Supervisor(
@@ -149,7 +151,7 @@ class Primary {
         logger,
         environment: deps.environment,
         onConnection: (socket) => heads.accept(socket),
-        agentAnswer: () => this.#agentAnswer(),
+        agentAnswer: () => this.#report.agentAnswer(),
         inherited: inherited?.sockets ?? [],
       },
       config,
@@ -157,6 +159,20 @@ class Primary {
     this.#heartbeat = new Heartbeat(
       { logger, isDebugged, onSilence: (worker, silence) => this.#onSilence(worker, silence) },
       defaultHeartbeatPolicy,
+    );
+    this.#report = new PrimaryReport(
+      {
+        clock,
+        version: deps.version,
+        supervisor: this.#supervisor,
+        admission: this.#admission,
+        heartbeat: this.#heartbeat,
+        metrics: this.#metrics,
+        drain: () => this.#drain,
+        config: () => this.#reload.config,
+        connectionsAllowed: this.#connectionsAllowed,
+      },
+      config,
     );
     const survey = new HostSurvey();
     survey.answer('metrics', () => {
@@ -175,22 +191,20 @@ class Primary {
         metrics: this.#metrics,
         notifier: () => this.#notifier,
         changes,
-        isServing: () => this.#listening.length > 0,
+        isServing: () => this.#report.listening.length > 0,
         onEnding: () => {
           this.#reload.abort('this host is leaving');
           this.#rebalance.abort('this host is leaving');
           this.#upgrade.abort('this host is leaving');
         },
-        onServingAgain: () => {
-          this.#servingSinceMs = systemClock.monotonicMs();
-        },
+        onServingAgain: () => this.#report.servesAnew(),
       },
       config,
     );
     this.#control = new ControlServer({
       logger,
       methods: {
-        status: () => this.#leaving.known().then(() => this.#report()),
+        status: () => this.#leaving.known().then(() => this.#report.report()),
         ...this.#leaving.methods,
         reload: (_params, progress) => this.#reload.run('command', progress),
         'reload-abort': () => ({ aborted: this.#reload.abort('by command') }),
@@ -258,23 +272,18 @@ class Primary {
             },
             config,
           );
-    const limit = readDescriptorLimit();
-    this.#connectionsAllowed = limit === undefined ? null : connectionsAllowed(limit, config.workers);
   }
 
   async run(): Promise<number> {
     const { logger, environment, version } = this.#deps;
-    process.on('SIGTERM', this.#onSignal);
-    process.on('SIGINT', this.#onSignal);
-    process.on('SIGHUP', this.#onHangUp);
-    process.on('SIGUSR2', this.#onUpgradeSignal);
+    for (const [signal, act] of this.#signals) process.on(signal, act);
     const { workers } = this.#config;
     logger.info({ version, workers, connectionsAllowed: this.#connectionsAllowed }, 'starting');
     const ended = Promise.race([this.#drain.whenEnded(), this.#upgrade.whenReplaced()]);
     if (this.#succession !== undefined) {
       await Promise.race([this.#succession.takeOver(), ended]);
     } else {
-      await this.#cleanUpAfterOthers();
+      await cleanUpRuntimeDirectories(logger);
       await this.#engine?.listen();
       await this.#control.listen(controlSocketPath(this.#config, environment));
       this.#supervisor.start();
@@ -287,10 +296,7 @@ class Primary {
 
   /** Takes down what is up, whatever that is. */
   async close(): Promise<void> {
-    process.off('SIGTERM', this.#onSignal);
-    process.off('SIGINT', this.#onSignal);
-    process.off('SIGHUP', this.#onHangUp);
-    process.off('SIGUSR2', this.#onUpgradeSignal);
+    for (const [signal, act] of this.#signals) process.off(signal, act);
     await this.#upgrade.close();
     // Of what is only once on a host nothing is removed that another primary has, or still has.
     const isOthers = this.#upgrade.isReplaced || (this.#succession !== undefined && !this.#isGateway);
@@ -312,15 +318,14 @@ class Primary {
   async #serve(): Promise<void> {
     await this.#openDoors();
     this.#isGateway = true;
-    this.#notifier.ready(`serving at ${this.#listening.join(', ')}`);
+    this.#notifier.ready(`serving at ${this.#report.listening.join(', ')}`);
     this.#notifier.startWatchdog(() => this.#heartbeat.allAnswer);
   }
 
   async #openDoors(): Promise<void> {
     const { listening, url, agent } = await this.#doors.open();
-    this.#listening = listening;
+    this.#report.opened(listening);
     this.#heartbeat.start();
-    this.#servingSinceMs = systemClock.monotonicMs();
     const control = controlSocketPath(this.#config, this.#deps.environment);
     const internal = [...new Set(this.#supervisor.slots().flatMap(({ addresses }) => addresses))];
     this.#deps.logger.info({ url, listening, internal, control, agent }, 'listening');
@@ -333,22 +338,12 @@ class Primary {
     takeOver();
     this.#isGateway = true;
     this.#doors.closeUnused(internalPlace(this.#config));
-    await this.#notifier.adopted(`serving at ${this.#listening.join(', ')}`);
+    await this.#notifier.adopted(`serving at ${this.#report.listening.join(', ')}`);
     this.#notifier.startWatchdog(() => this.#heartbeat.allAnswer);
   }
 
   #passOn(socket: Socket, head: RequestHead, bytes: Buffer): boolean {
     return this.#succession?.pass(socket, head, bytes) === true || this.#upgrade.pass(socket, head, bytes);
-  }
-
-  async #cleanUpAfterOthers(): Promise<void> {
-    const { logger } = this.#deps;
-    try {
-      const directories = await removeDeadRuntimeDirectories(systemClock.wallMs());
-      if (directories.length > 0) logger.info({ directories }, 'removed what killed primaries left');
-    } catch (error) {
-      logger.warn({ err: error }, 'could not remove what killed primaries left');
-    }
   }
 
   get #drain(): Drain {
@@ -359,62 +354,6 @@ class Primary {
     this.#admission.assigner.suspend(worker, silence !== 'answering');
     if (silence === 'hung') this.#supervisor.hung(worker);
   }
-
-  readonly #onSignal = (signal: NodeJS.Signals): void => {
-    this.#drain.signal(signal);
-  };
-
-  readonly #onHangUp = (): void => {
-    const { logger } = this.#deps;
-    this.#reload.run('SIGHUP').catch((error: unknown) => {
-      const reason = messageOf(error);
-      logger.error({ reason }, 'reload failed');
-    });
-  };
-
-  readonly #onUpgradeSignal = (): void => {
-    this.#upgrade.bySignal();
-  };
-
-  #status(): HostStatus {
-    const parts = {
-      supervisor: this.#supervisor,
-      assigner: this.#admission.assigner,
-      heartbeat: this.#heartbeat,
-      drain: this.#drain,
-    };
-    const facts = {
-      version: this.#deps.version,
-      listening: this.#listening,
-      connectionsAllowed: this.#connectionsAllowed,
-      refused: this.#metrics.refusals,
-      queued: this.#admission.queued,
-    };
-    return hostStatus(parts, facts, systemClock.monotonicMs());
-  }
-
-  #report(): HostReport {
-    const status = this.#status();
-    const room = hostRoom(status, this.#reload.config, this.#load);
-    const takesClients = !status.draining && hasWorkers(status);
-    return { ...status, capacity: hostCapacity(room, takesClients, this.#admission.desk.acceptRate) };
-  }
-
-  #agentAnswer(): string {
-    const { ready_time: readyMs, ramp: rampMs } = this.#config.agent_check;
-    const status = this.#status();
-    const facts = {
-      draining: status.draining,
-      servingMs: systemClock.monotonicMs() - this.#servingSinceMs,
-      hasWorkers: hasWorkers(status),
-      room: hostRoom(status, this.#reload.config, this.#load),
-    };
-    return agentAnswer(facts, { readyMs, rampMs });
-  }
-}
-
-function hasWorkers({ workers }: HostStatus): boolean {
-  return workers.some(({ state, overloaded }) => state === 'ready' && !overloaded);
 }
 
 function newEpoch(): string {

@@ -4,6 +4,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
+import type { Logger } from '../observe/logger.ts';
+import { systemClock } from '../util/clock.ts';
 
 /** The process id in it tells whose it is; mkdtemp adds six characters. */
 const NAME = /^holdfast-(\d+)-\w{6}$/;
@@ -22,8 +24,18 @@ export function enginePath({ engine }: Config, inherited: string | undefined): s
   return inherited ?? join(makeRuntimeDirectory(), 'engine.sock');
 }
 
-/** Removes the directories of this user's primaries that were killed; resolves to those that are gone. */
-export async function removeDeadRuntimeDirectories(nowWallMs: number): Promise<readonly string[]> {
+/** Removes the directories of this user's primaries that were killed. */
+export async function cleanUpRuntimeDirectories(logger: Logger): Promise<void> {
+  try {
+    const directories = await removeDeadDirectories(systemClock.wallMs());
+    if (directories.length > 0) logger.info({ directories }, 'removed what killed primaries left');
+  } catch (error) {
+    logger.warn({ err: error }, 'could not remove what killed primaries left');
+  }
+}
+
+/** Resolves to those that are gone. */
+async function removeDeadDirectories(nowWallMs: number): Promise<readonly string[]> {
   const removed: string[] = [];
   for (const name of readdirSync(tmpdir())) {
     const pid = Number(NAME.exec(name)?.[1]);
