@@ -65,6 +65,13 @@ export class Heartbeat implements WorkerObserver {
     return this.#pulses.get(process)?.vitals;
   }
 
+  /** Since it should have answered: a worker that stands still cannot say how late it is. */
+  silentMs(process: WorkerProcess): number {
+    const unanswered = this.#pulses.get(process)?.unanswered ?? 0;
+    // The latest question may still be on its way.
+    return Math.max(0, unanswered - 1) * this.#policy.intervalMs;
+  }
+
   silence(process: WorkerProcess): Silence | undefined {
     return this.#pulses.get(process)?.judged;
   }

@@ -104,6 +104,8 @@ function stateOf(
 function workerStatus(parts: HostParts, view: SlotView, nowMs: number): WorkerStatus {
   const { slot, role, state, process, incarnation, addresses, lastFailure } = view;
   const vitals = process === undefined ? undefined : parts.heartbeat.vitals(process);
+  const silentMs = process === undefined ? 0 : parts.heartbeat.silentMs(process);
+  const lagMs = silentMs > 0 ? Math.max(vitals?.loopLagMs ?? 0, silentMs) : vitals?.loopLagMs;
   return {
     slot,
     state: state.name,
@@ -112,7 +114,7 @@ function workerStatus(parts: HostParts, view: SlotView, nowMs: number): WorkerSt
     connections: process === undefined ? 0 : parts.assigner.connections(process),
     rssBytes: vitals?.rssBytes ?? null,
     heapUsedBytes: vitals?.heapUsedBytes ?? null,
-    loopLagMs: vitals === undefined ? null : Math.round(vitals.loopLagMs),
+    loopLagMs: lagMs === undefined ? null : Math.round(lagMs),
     outboxBytes: vitals?.outboxBytes ?? null,
     overloaded: process !== undefined && parts.assigner.overloaded(process),
     answering: (process === undefined ? undefined : parts.heartbeat.silence(process)) ?? null,

@@ -1,18 +1,14 @@
 // The agent check before a real HAProxy: a host that leaves gets nobody new, comes back by itself, and an operator's drain holds.
-import { readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { join } from 'node:path';
 import t from 'tap';
 import { OfficialClient } from '../helpers/centrifuge.ts';
 import { type Gateway, startGateway } from '../helpers/gateway.ts';
 import { generateConfig, startHaproxy } from '../helpers/haproxy.ts';
+import { HaproxyRuntime } from '../helpers/haproxy-runtime.ts';
 import type { Scope } from '../helpers/scope.ts';
-import { tempDir } from '../helpers/temp-dir.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
-/** FDRAIN in HAProxy's administrative state. */
-const DRAINED = 8;
 const MAX_WAITING_WORD_S = 3;
 
 function start(scope: Scope, port = 0, agentPort = 0): Promise<Gateway> {
@@ -40,51 +36,28 @@ t.test('drains, returns, and respects the operator', async (t) => {
   const [first, second] = await Promise.all([start(t), start(t)]);
   const host = (gateway: Gateway): string => `127.0.0.1:${gateway.port}/agent=${agentPort(gateway)}`;
   const configFile = await generateConfig(t, [`a=${host(first)}`, `b=${host(second)}`, '--no-ops-bind']);
-  const socket = join(await tempDir(t), 'admin.sock');
-  const written = await readFile(configFile, 'utf8');
-  await writeFile(
-    configFile,
-    written.replace('global\n', `global\n    stats socket ${socket} level admin\n`),
-  );
+  const runtime = await HaproxyRuntime.in(t, configFile);
   const haproxy = await startHaproxy(t, { configFile });
 
-  const command = async (line: string): Promise<string> => {
-    const connection = connect(socket);
-    connection.end(`${line}\n`);
-    return text(connection);
-  };
-  const state = async (server: string): Promise<{ status: string; changedS: number; weight: number }> => {
-    const [names = '', ...rows] = (await command('show stat')).split('\n');
-    const row = rows.find((each) => each.startsWith(`holdfast,${server},`))?.split(',') ?? [];
-    const field = (name: string): string => row[names.replace('# ', '').split(',').indexOf(name)] ?? '';
-    return {
-      status: field('status'),
-      changedS: Number(field('lastchg')),
-      weight: Number(field('weight')),
-    };
-  };
-  const isDrained = async (server: string): Promise<boolean> => {
-    const row = (await command('show servers state holdfast'))
-      .split('\n')
-      .find((each) => each.includes(` ${server} `));
-    return (Number(row?.split(' ')[6]) & DRAINED) !== 0;
-  };
   const talk = (): Promise<OfficialClient> =>
     new OfficialClient(t, haproxy.wssUrl, { socket: { ca: haproxy.certificate } }).connect();
 
   t.match(await ask(agentPort(second)), /^(?:ready )?up \d+%\n$/);
   await waitFor('the end of `ready`', async () => (await ask(agentPort(first))).startsWith('up '));
-  await waitFor('an agent weight', async () => (await state('a')).weight > 0);
+  await waitFor('an agent weight', async () => (await runtime.server('a')).weight > 0);
 
-  await command('set server holdfast/a state drain');
+  await runtime.command('set server holdfast/a state drain');
   // Several answers of the agent later.
-  await waitFor('drained for a while', async () => (await state('a')).changedS >= MAX_WAITING_WORD_S);
-  t.equal(await isDrained('a'), true, "the operator's drain holds");
+  await waitFor(
+    'drained for a while',
+    async () => (await runtime.server('a')).changedS >= MAX_WAITING_WORD_S,
+  );
+  t.equal(await runtime.isDrained('a'), true, "the operator's drain holds");
   for (let count = 0; count < 4; count += 1) await talk();
   t.equal(await connections(first), 0);
   t.equal(await connections(second), 4);
 
-  await command('set server holdfast/a state ready');
+  await runtime.command('set server holdfast/a state ready');
   // So many that their leaving takes its time.
   await Promise.all(Array.from({ length: 12 }, () => talk()));
   t.ok((await connections(first)) >= 6, 'leastconn fills the empty host');
@@ -92,7 +65,7 @@ t.test('drains, returns, and respects the operator', async (t) => {
   // The gateway itself leaves.
   first.child.signal('SIGTERM');
   await waitFor('the word `drain`', async () => (await ask(agentPort(first))) === 'drain\n');
-  await waitFor('HAProxy to hear it', () => isDrained('a'));
+  await waitFor('HAProxy to hear it', () => runtime.isDrained('a'));
   const newcomers = await Promise.all([talk(), talk(), talk(), talk()]);
   t.ok(newcomers.every((client) => client.count('error') === 0));
   const arrivals = haproxy.logs.filter(({ server, status }) => server === 'a' && status === 503).length;
@@ -102,8 +75,19 @@ t.test('drains, returns, and respects the operator', async (t) => {
 
   // The same host comes back, and says so.
   const again = await start(t, first.port, agentPort(first));
-  await waitFor('HAProxy to take it back', async () => !(await isDrained('a')));
-  await waitFor('its checks', async () => (await state('a')).status.startsWith('UP'));
+  await waitFor('HAProxy to take it back', async () => !(await runtime.isDrained('a')));
+  await waitFor('its checks', async () => (await runtime.server('a')).status.startsWith('UP'));
   await talk();
   await waitFor('a client on it', async () => (await connections(again)) > 0);
+
+  // To be kept out over a restart, whose first answers say `ready`.
+  await runtime.command('disable agent holdfast/b');
+  await runtime.command('set server holdfast/b state drain');
+  await second.stop('SIGKILL');
+  const ready = agentPort(second);
+  await start(t, second.port, ready);
+  t.match(await ask(ready), /^ready up \d+%\n$/);
+  await waitFor('its checks', async () => (await runtime.server('b')).status.startsWith('DRAIN'));
+  await waitFor('the end of `ready`', async () => (await ask(ready)).startsWith('up '));
+  t.equal(await runtime.isDrained('b'), true);
 });
