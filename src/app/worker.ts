@@ -1,8 +1,6 @@
 // Composition root of a worker process: makes everything, ties it together, and takes it down again.
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { ApiKeyCheck } from '../auth/api-key.ts';
-import { createServerApi } from '../api/server-api.ts';
 import { VerificationGate } from '../auth/verification-gate.ts';
 import { serveAssignedConnections } from '../cluster/assigned-connections.ts';
 import { WorkerLink } from '../cluster/worker-link.ts';
@@ -16,11 +14,8 @@ import type { ConnectionShared } from '../connection/connection.ts';
 import { Flusher } from '../connection/flusher.ts';
 import type { BrokerListener } from '../engine/broker.ts';
 import { Admission } from '../gateway/admission.ts';
-import { ConnectionDrain } from '../gateway/connection-drain.ts';
 import { EngineProbe } from '../gateway/engine-probe.ts';
-import { type HealthCheck, healthRoutes } from '../gateway/health.ts';
-import { createHttpServers, type RouteGroup } from '../gateway/http-server.ts';
-import { metricsRoute } from '../gateway/metrics-route.ts';
+import { createHttpServers } from '../gateway/http-server.ts';
 import { EmulatedSessions } from '../gateway/emulated-sessions.ts';
 import { OpenConnections } from '../gateway/open-connections.ts';
 import { selfCheck } from '../handoff/self-check.ts';
@@ -55,12 +50,13 @@ import {
   logLevel,
   wantsOccupancy,
 } from './worker-settings.ts';
+import { leaveWhenTold } from './worker-leaving.ts';
 import { workerMoves } from './worker-moves.ts';
 import { ownAcceptRate, overloadGuard } from './worker-overload.ts';
+import { workerRoutes } from './worker-routes.ts';
 import { clientTransports } from './worker-transports.ts';
 
 const SURVEY_TIMEOUT_MS = 1000;
-const MAX_API_BODY_BYTES = 16 * 1024 * 1024;
 
 export async function runWorker(): Promise<void> {
   const link = await WorkerLink.open();
@@ -208,7 +204,7 @@ export async function runWorker(): Promise<void> {
     nowMs: () => clock.monotonicMs(),
     onTrouble: (error) => {
       if (error instanceof UnavailableError)
-        log.debug({ err: error }, 'order could not be carried out for now');
+        log.debug({ err: error }, 'order was not carried out: what it needs is away');
       else log.error({ err: error }, 'order could not be carried out');
     },
   });
@@ -271,31 +267,6 @@ export async function runWorker(): Promise<void> {
     acceptRate: () => (guard.isOverloaded ? 0 : acceptRate.perSecond),
   }).register();
 
-  const groups: RouteGroup[] = [...transports.groups];
-  if (config.health.enabled) {
-    const draining: HealthCheck = {
-      name: 'draining',
-      check: () => ({ ok: !link.draining, detail: link.draining ? link.drainingDetail : 'no' }),
-    };
-    const room: HealthCheck = {
-      name: 'room',
-      check: () => ({ ok: admission.hasRoom, detail: `${open.size} connections on this worker` }),
-    };
-    const load: HealthCheck = {
-      name: 'load',
-      check: () => ({ ok: !guard.isOverloaded, detail: guard.isOverloaded ? 'too much to do' : 'bearable' }),
-    };
-    const { handler_prefix: livePath, ready_handler_prefix: readyPath } = config.health;
-    groups.push(
-      healthRoutes({
-        version,
-        live: [],
-        ready: [draining, probe, ...engineChecks, room, load],
-        livePath,
-        readyPath,
-      }),
-    );
-  }
   answerRates({ link, bus: nodes, clock });
   link.vitals.of(() => ({
     outboxBytes: counters.queuedBytes,
@@ -303,30 +274,12 @@ export async function runWorker(): Promise<void> {
     loopLagMs: guard.takeWorstLagMs(),
   }));
   link.answer('metrics', () => metrics.snapshot());
-  if (config.prometheus.enabled) {
-    const collect = async (): Promise<readonly unknown[]> =>
-      (await link.collect('metrics')).flatMap(({ value }) => value);
-    groups.push(metricsRoute({ path: config.prometheus.handler_prefix, collect }));
-  }
-  if (!config.http_api.disabled) {
-    const { key, insecure, handler_prefix: prefix, error_mode: errorMode } = config.http_api;
-    const api = createServerApi(
-      {
-        broker,
-        presence,
-        bus: nodes,
-        namespaces,
-        rpc: new Map(),
-        surveyTimeoutMs: SURVEY_TIMEOUT_MS,
-        refusesPublications: () => guard.isShedding,
-        keys: new ApiKeyCheck({ key, insecure }),
-        logger: log,
-        calls: metrics.hot.apiCalls,
-      },
-      { prefix, errorMode, maxBodyBytes: MAX_API_BODY_BYTES, version },
-    );
-    groups.push(api);
-  }
+  const reach = { broker, presence, bus: nodes, namespaces, surveyTimeoutMs: SURVEY_TIMEOUT_MS };
+  const routes = { link, log, metrics, version, open, admission, guard, reach };
+  const groups = [
+    ...transports.groups,
+    ...workerRoutes({ ...routes, engineChecks: [probe, ...engineChecks] }, config),
+  ];
   const { internal_port: internalPort, internal_address: internalAddress } = config.http_server;
   const { internalFd: fd } = link.start;
   const internal = internalPort === null ? undefined : { host: internalAddress, port: internalPort, fd };
@@ -340,7 +293,6 @@ export async function runWorker(): Promise<void> {
   );
 
   const end = async (): Promise<void> => {
-    drain.close();
     guard.close();
     gate.close();
     orders.close();
@@ -354,32 +306,9 @@ export async function runWorker(): Promise<void> {
     readings.close();
     link.close();
   };
-  const drain = new ConnectionDrain({
-    connections: open,
-    nowMs: () => clock.monotonicMs(),
-    onProgress: (remaining, ordered) => link.reportDraining(remaining, ordered),
-    onDone: () => void end(),
-  });
-  const leave = (durationMs: number): void => {
-    orders.abandon();
-    drain.start(durationMs);
-  };
-  link.onDrain(({ durationMs }) => leave(durationMs));
-  link.onCloseSome((count) => drain.closeSome(count));
-  link.onHurry(() => leave(0));
-  link.onStop(() => leave(0));
-  const { orphan_timeout: orphanMs } = config.handoff;
-  link.onOrphaned(orphanMs, () => {
-    log.error(
-      { connections: open.size, overMs: orphanMs },
-      'the primary is gone: connections are closed over time',
-    );
-    moves.abandon();
-    leave(orphanMs);
-  });
+  leaveWhenTold({ link, log, clock, open, orders, moves, end }, config);
 
-  const surveyTimeoutMs = SURVEY_TIMEOUT_MS;
-  await orFail(link, () => hooks.start({ broker, presence, bus: nodes, namespaces, surveyTimeoutMs }));
+  await orFail(link, () => hooks.start(reach));
   wheel.start();
   positions.start();
   guard.start();
