@@ -13,7 +13,7 @@ import { checkedData, payloadOf } from './payload.ts';
 export interface PublishDeps {
   readonly broker: Pick<Broker, 'publish'>;
   readonly namespaces: Pick<Namespaces, 'resolve'>;
-  /** Too much waits already: nothing is taken for now. */
+  /** Too much waits already: nothing is taken until it has gone down. */
   readonly refusesPublications: () => boolean;
   /** Told of errors that the caller only sees as error 100. */
   readonly onInternalError: (error: unknown) => void;

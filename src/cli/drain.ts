@@ -25,7 +25,7 @@ interface DrainFlags extends ConfigFlags {
 
 /** To a drain that is under way. */
 const ORDERS = {
-  pause: 'close nobody for now',
+  pause: 'close nobody until --resume',
   resume: 'go on after --pause',
   hurry: 'close everybody now',
   abort: 'take the drain back: this host takes clients again; those that were not closed stay',

@@ -249,7 +249,7 @@ export class AdmissionDesk {
     return Math.min(MAX_RETRY_AFTER_S, Math.ceil(least * (1 + this.#deps.random())));
   }
 
-  /** Nobody is let in for now: who comes again with the same request waits until its proxy knows that, too. */
+  /** Nobody is let in at this moment: who comes again with the same request waits until its proxy knows that, too. */
   #sendElsewhere(socket: Socket, head: RequestHead, bytes: Buffer, refusal: Refusal): void {
     const { requestId } = head;
     const again = (): void => {

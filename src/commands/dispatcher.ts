@@ -139,7 +139,8 @@ export class CommandDispatcher implements ConnectionOwner {
   #replyFor(connection: Connection, command: Command, error: unknown): ReplyError {
     if (error instanceof CommandRefused) return error.reply;
     const fields = { client: connection.session.client, command: command.kind, err: error };
-    if (error instanceof UnavailableError) this.#deps.log.debug(fields, 'command failed for now');
+    if (error instanceof UnavailableError)
+      this.#deps.log.debug(fields, 'command failed: what it needs is away');
     else this.#deps.log.error(fields, 'command failed');
     return ReplyErrors.internal;
   }

@@ -131,7 +131,7 @@ export class HubChannel {
 
   /**
    * Delivers to the next `limit` subscribers, going on with the batch in progress or starting the next one. Returns how
-   * many were served; fewer than `limit` means that nothing is left for now.
+   * many were served; fewer than `limit` means that nothing is left to deliver.
    */
   step(limit: number, pass: PassDeps): number {
     let served = 0;

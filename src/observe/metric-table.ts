@@ -78,7 +78,7 @@ export const METRICS = {
   ),
   verifications: counter(
     'token_verifications_total',
-    'Tokens that had to be verified: at_once, waited for their turn, or refused for now.',
+    'Tokens that had to be verified: at_once, waited for their turn, or refused because it would take too long.',
     ['how'],
   ),
   shed: counter(

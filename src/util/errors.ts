@@ -16,7 +16,7 @@ export class ConfigError extends HoldfastError {
   }
 }
 
-/** Something needed is away for now; the same call may succeed later. */
+/** Something needed is away; the same call may succeed later. */
 export class UnavailableError extends HoldfastError {
   constructor(message: string, options?: ErrorOptions) {
     super('HOLDFAST_UNAVAILABLE', message, options);

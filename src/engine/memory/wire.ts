@@ -58,7 +58,7 @@ export const FrameType = {
   occupancy: 27,
   /** engine → worker: send nothing more until told; what was sent before is still carried out. */
   pause: 28,
-  /** worker → engine: this was the last frame for now, but for `shared`. */
+  /** worker → engine: this was the last frame until `resume`, but for `shared`. */
   paused: 29,
   /** engine → worker: go on. */
   resume: 30,
