@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { AdmissionDesk, type AdmissionSettings } from '../cluster/admission-desk.ts';
 import { ConnectionAssigner, defaultAssignPolicy } from '../cluster/connection-assigner.ts';
 import { defaultHeadLimits, HeadReader } from '../cluster/head-reader.ts';
-import type { ToPrimary } from '../cluster/ipc.ts';
+import type { DoorKind, ToPrimary } from '../cluster/ipc.ts';
 import type { Refusal } from '../cluster/refusal.ts';
 import type { RequestHead } from '../cluster/request-head.ts';
 import type { WorkerObserver } from '../cluster/supervisor.ts';
@@ -80,6 +80,12 @@ export class PrimaryAdmission implements WorkerObserver {
   get queued(): number {
     const { returning, new: others } = this.desk.waiting;
     return returning + others;
+  }
+
+  /** One that another primary has accepted. */
+  accept(socket: Socket, door: DoorKind): void {
+    if (door === 'internal') this.assigner.acceptInternal(socket);
+    else this.heads.accept(socket);
   }
 
   /** The configuration that workers have from now on. */

@@ -27,6 +27,8 @@ export interface PrimaryReloadDeps {
   /** The configuration as files and environment give it now; rejects with ConfigError. */
   readonly reread: () => Promise<Config>;
   readonly isLeaving: () => boolean;
+  /** This primary is the gateway. */
+  readonly isServing: () => boolean;
   /** It serves with this from now on. */
   readonly onConfig: (config: Config) => void;
 }
@@ -100,8 +102,9 @@ export class PrimaryReload {
   }
 
   async #run(reason: string, onProgress: (progress: ReloadProgress) => void): Promise<ReloadProgress> {
-    const { logger, reread, isLeaving, engineSocketPath, notifier } = this.#deps;
+    const { logger, reread, isLeaving, isServing, engineSocketPath, notifier } = this.#deps;
     if (isLeaving()) throw new ReloadError('this host is leaving');
+    if (!isServing()) throw new ReloadError('the gateway is still starting');
     const next = await reread();
     const fixed = restartOptions(this.#config, next);
     if (fixed.length > 0) {

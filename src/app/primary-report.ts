@@ -10,6 +10,7 @@ import type { Config } from '../config/schema.ts';
 import type { Clock } from '../util/clock.ts';
 import { hostRoom } from './host-room.ts';
 import type { PrimaryAdmission } from './primary-admission.ts';
+import type { OpenDoors } from './primary-doors.ts';
 import type { PrimaryMetrics } from './primary-metrics.ts';
 
 interface PrimaryReportDeps {
@@ -20,6 +21,8 @@ interface PrimaryReportDeps {
   readonly heartbeat: Heartbeat;
   readonly metrics: PrimaryMetrics;
   readonly drain: () => Drain;
+  /** Another primary takes who comes to the doors of this one. */
+  readonly isPassingOn: () => boolean;
   /** What the workers serve with. */
   readonly config: () => Config;
   /** By the limit on descriptors; null for none. */
@@ -32,6 +35,7 @@ export class PrimaryReport {
   readonly #load: HostLoad;
   #servingSinceMs = 0;
   #listening: readonly string[] = [];
+  #internal: readonly string[] = [];
 
   constructor(deps: PrimaryReportDeps, config: Config) {
     this.#deps = deps;
@@ -44,9 +48,17 @@ export class PrimaryReport {
     return this.#listening;
   }
 
-  opened(listening: readonly string[]): void {
-    this.#listening = listening;
+  /** On the monotonic clock. */
+  get servingSinceMs(): number {
+    return this.#servingSinceMs;
+  }
+
+  /** `sinceMs`: of another primary of this gateway, which had them open before. */
+  opened(doors: Pick<OpenDoors, 'listening' | 'internal'>, sinceMs?: number): void {
+    this.#listening = doors.listening;
+    this.#internal = doors.internal;
     this.servesAnew();
+    if (sinceMs !== undefined) this.#servingSinceMs = sinceMs;
   }
 
   /** From now on the agent check lets clients come little by little. */
@@ -67,7 +79,8 @@ export class PrimaryReport {
     const facts = {
       draining: status.draining,
       servingMs: this.#deps.clock.monotonicMs() - this.#servingSinceMs,
-      hasWorkers: hasWorkers(status),
+      // Those of the other primary, once it is at the same doors.
+      hasWorkers: hasWorkers(status) || this.#deps.isPassingOn(),
       room: this.#room(status),
     };
     return agentAnswer(facts, { readyMs, rampMs });
@@ -80,6 +93,7 @@ export class PrimaryReport {
     const facts = {
       version,
       listening: this.#listening,
+      internal: this.#internal,
       connectionsAllowed,
       refused: metrics.refusals,
       queued: admission.queued,

@@ -1,8 +1,8 @@
 // How a primary takes over from the one that has started it: its workers first, then the doors, the connections, the embedded
 // engine, and the name of the service. Until it is the gateway it ends with the other one.
 import type { Socket } from 'node:net';
-import type { ToPrimary } from '../cluster/ipc.ts';
-import type { Predecessor, SuccessionOrders } from '../cluster/predecessor.ts';
+import type { DoorKind, ToPrimary } from '../cluster/ipc.ts';
+import type { Predecessor, SuccessionLeave, SuccessionOrders } from '../cluster/predecessor.ts';
 import type { RequestHead } from '../cluster/request-head.ts';
 import type { Supervisor, WorkerObserver } from '../cluster/supervisor.ts';
 import type { WorkerEnd, WorkerProcess } from '../cluster/worker-process.ts';
@@ -27,14 +27,15 @@ export interface PrimarySuccessionDeps {
   readonly becomeGateway: () => Promise<void>;
 }
 
-/** After its connections are gone a worker ends its requests and what it has under way. */
-const KILL_AFTER_MS = 10_000;
+/** Of the time in which this process has to end; the rest is for closing what could not be given back. */
+const PATIENCE_SHARE = 0.5;
 
 type Stage = 'starting' | 'ready' | 'serving' | 'retired' | 'gateway';
 
 export class PrimarySuccession implements WorkerObserver, SuccessionOrders {
   readonly #deps: PrimarySuccessionDeps;
   readonly #workers: number;
+  readonly #patienceMs: number;
   readonly #ready = new Set<WorkerProcess>();
   readonly #complaints = new Map<WorkerProcess, string>();
   #stage: Stage = 'starting';
@@ -43,10 +44,13 @@ export class PrimarySuccession implements WorkerObserver, SuccessionOrders {
   #onLost: ((error: Error) => void) | undefined;
   #pieces: Buffer[] = [];
   #hasEngine = false;
+  #isStopped = false;
+  #patience: NodeJS.Timeout | undefined;
 
   constructor(deps: PrimarySuccessionDeps, config: Config) {
     this.#deps = deps;
     this.#workers = config.workers;
+    this.#patienceMs = config.shutdown.timeout * PATIENCE_SHARE;
     const { predecessor, supervisor, reload } = deps;
     predecessor.link.attach(reload.relay, []);
     supervisor.observe(this, predecessor.link);
@@ -75,10 +79,25 @@ export class PrimarySuccession implements WorkerObserver, SuccessionOrders {
     await gateway;
   }
 
+  /** A signal that tells this process to end. True while the other primary puts everything back; else `leave` is to be done. */
+  stop(signal: string, leave: () => void): boolean {
+    const { link } = this.#deps.predecessor;
+    if (this.#stage === 'gateway' || this.#isStopped || !link.isOpen) return false;
+    this.#isStopped = true;
+    this.#patience = setTimeout(leave, this.#patienceMs);
+    link.ask('stop', `the new primary got ${signal}`, this.#patienceMs).catch(leave);
+    return true;
+  }
+
+  /** May be called twice. */
+  close(): void {
+    clearTimeout(this.#patience);
+  }
+
   /** A connection whose head has been read: true when the other primary gets it. */
   pass(socket: Socket, _head: RequestHead, bytes: Buffer): boolean {
     if (this.#stage !== 'retired') return false;
-    this.#deps.predecessor.link.passOn(socket, bytes, () => socket.destroy());
+    this.#deps.predecessor.link.passOn(socket, { bytes, door: 'public' }, () => socket.destroy());
     return true;
   }
 
@@ -106,12 +125,14 @@ export class PrimarySuccession implements WorkerObserver, SuccessionOrders {
     this.#stage = 'retired';
     const { admission, predecessor, closeDoors } = this.#deps;
     await closeDoors();
-    admission.giveAway((socket, bytes) => predecessor.link.passOn(socket, bytes, () => socket.destroy()));
+    admission.giveAway((socket, bytes) =>
+      predecessor.link.passOn(socket, { bytes, door: 'public' }, () => socket.destroy()),
+    );
   }
 
-  leave(overMs: number): void {
+  leave({ overMs, killAfterMs }: SuccessionLeave): void {
     const { supervisor } = this.#deps;
-    supervisor.leave(overMs, overMs + KILL_AFTER_MS);
+    supervisor.leave(overMs, killAfterMs);
     void supervisor.whenStopped().then(() => this.#onLost?.(new UnavailableError('the upgrade was stopped')));
   }
 
@@ -135,8 +156,8 @@ export class PrimarySuccession implements WorkerObserver, SuccessionOrders {
     this.#onGateway?.();
   }
 
-  connection(socket: Socket): void {
-    this.#deps.admission.heads.accept(socket);
+  connection(socket: Socket, door: DoorKind): void {
+    this.#deps.admission.accept(socket, door);
   }
 
   report(): void {

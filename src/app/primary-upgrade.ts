@@ -7,13 +7,12 @@ import type { ServiceNotifier } from '../cluster/service-notifier.ts';
 import type { StartWatch } from '../cluster/start-watch.ts';
 import { Successor } from '../cluster/successor.ts';
 import type { Supervisor } from '../cluster/supervisor.ts';
-import { Upgrade, UpgradeError, type UpgradeProgress } from '../cluster/upgrade.ts';
+import { LEAVING, Upgrade, UpgradeError, type UpgradeProgress } from '../cluster/upgrade.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
 import { messageOf } from '../util/errors.ts';
 import { endsWithin } from '../util/pause.ts';
 import type { EmbeddedEngine } from './embedded-engine.ts';
-import { internalSocket } from './internal-socket.ts';
 import type { PrimaryAdmission } from './primary-admission.ts';
 import type { PrimaryDoors } from './primary-doors.ts';
 import { policyOf, type PrimaryReload } from './primary-reload.ts';
@@ -27,6 +26,7 @@ export interface PrimaryUpgradeDeps {
   readonly reload: PrimaryReload;
   readonly engine: EmbeddedEngine | undefined;
   readonly engineSocketPath: string;
+  readonly servingSinceMs: () => number;
   readonly start: StartWatch;
   readonly notifier: ServiceNotifier;
   readonly changes: OneAtATime;
@@ -65,7 +65,9 @@ export class PrimaryUpgrade {
       passOn: (successor) => {
         this.#successor = successor;
         if (successor !== undefined) {
-          admission.desk.giveAway((socket, bytes) => successor.passOn(socket, bytes, () => socket.destroy()));
+          admission.desk.giveAway((socket, bytes) =>
+            successor.passOn(socket, { bytes, door: 'public' }, () => socket.destroy()),
+          );
         }
       },
       giveEngine: async (successor) =>
@@ -84,6 +86,11 @@ export class PrimaryUpgrade {
     return this.#isReplaced;
   }
 
+  /** Another primary has its doors open, and gets who comes to those of this one. */
+  get isPassingOn(): boolean {
+    return this.#successor !== undefined;
+  }
+
   /** Resolves when another primary is the gateway. */
   whenReplaced(): Promise<void> {
     return new Promise((resolve) => {
@@ -95,7 +102,18 @@ export class PrimaryUpgrade {
   /** A connection whose head has been read: true when another primary gets it. */
   pass(socket: Socket, head: RequestHead, bytes: Buffer): boolean {
     if (this.#successor === undefined) return false;
-    this.#successor.passOn(socket, bytes, () => this.#deps.admission.assigner.accept(socket, head, bytes));
+    const { assigner } = this.#deps.admission;
+    this.#successor.passOn(socket, { bytes, door: 'public' }, () => assigner.accept(socket, head, bytes));
+    return true;
+  }
+
+  /** The same for one that has come to the internal port. */
+  passInternal(socket: Socket): boolean {
+    if (this.#successor === undefined) return false;
+    const { assigner } = this.#deps.admission;
+    this.#successor.passOn(socket, { bytes: Buffer.alloc(0), door: 'internal' }, () =>
+      assigner.acceptInternal(socket),
+    );
     return true;
   }
 
@@ -126,9 +144,14 @@ export class PrimaryUpgrade {
     return this.#upgrade.abort(reason);
   }
 
+  /** This process is to end within that time. */
+  leave(withinMs: number): void {
+    this.#upgrade.leave(withinMs);
+  }
+
   /** Resolves when nothing is under way any more. */
   async close(): Promise<void> {
-    this.abort('this host is leaving');
+    this.abort(LEAVING);
     await this.#running;
   }
 
@@ -138,7 +161,7 @@ export class PrimaryUpgrade {
     onProgress: (progress: UpgradeProgress) => void,
   ): Promise<UpgradeProgress> {
     const { logger, notifier, isLeaving, isServing, reload, environment } = this.#deps;
-    if (isLeaving()) throw new UpgradeError('this host is leaving');
+    if (isLeaving()) throw new UpgradeError(LEAVING);
     if (!isServing()) throw new UpgradeError('the gateway is still starting');
     const obstacle = obstacleTo(environment);
     if (obstacle !== '') throw new UpgradeError(obstacle);
@@ -158,9 +181,6 @@ export class PrimaryUpgrade {
   #start(node: string): Successor {
     const { supervisor, reload, doors, admission, environment, engineSocketPath } = this.#deps;
     const [, program = '', ...args] = process.argv;
-    const addresses = supervisor.slots().flatMap(({ addresses: own }) => own);
-    const open = doors.descriptors;
-    const known = open.map(([, fd]) => fd);
     return new Successor(
       {
         program,
@@ -170,25 +190,30 @@ export class PrimaryUpgrade {
         environment: Object.fromEntries(
           Object.entries(environment).filter(([name]) => !NOT_INHERITED.includes(name)),
         ),
-        sockets: [...open, ...internalSocket(reload.config, addresses, known)],
+        sockets: doors.descriptors,
       },
       {
         supervisor,
         relay: reload.relay,
-        facts: { config: reload.config, engineSocketPath },
+        facts: { config: reload.config, engineSocketPath, servingSinceMs: this.#deps.servingSinceMs() },
         onReport: (worker, report) => reload.moves.message(worker, { type: 'moves', ...report }),
         onWorkerGone: (worker) => reload.moves.gone(worker),
-        onConnection: (socket) => admission.heads.accept(socket),
+        onStop: (reason) => this.abort(reason),
+        onConnection: (socket, door) => admission.accept(socket, door),
       },
     );
   }
 
   /** The other one listens at the same sockets: who is at the door of this one goes there, and this one closes. */
   async #finish(successor: Successor): Promise<void> {
-    const { doors, admission } = this.#deps;
+    const { doors, admission, isLeaving } = this.#deps;
     await doors.close(true);
-    admission.giveAway((socket, bytes) => successor.passOn(socket, bytes, () => socket.destroy()));
+    admission.giveAway((socket, bytes) =>
+      successor.passOn(socket, { bytes, door: 'public' }, () => socket.destroy()),
+    );
     await endsWithin(successor.whenEmpty(), LAST_WORDS_MS);
+    // Told to end when it was too late to stop: it was the gateway that was meant.
+    if (isLeaving()) successor.terminate();
     successor.release();
   }
 

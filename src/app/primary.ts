@@ -21,7 +21,6 @@ import { snapshotFile } from '../config/snapshot-file.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
 import { ConfigError, HoldfastError } from '../util/errors.ts';
-import { inheritedInternal, internalPlace } from './internal-socket.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
 import { PrimaryAdmission } from './primary-admission.ts';
 import { PrimaryDoors } from './primary-doors.ts';
@@ -91,8 +90,8 @@ class Primary {
   readonly #report: PrimaryReport;
   readonly #connectionsAllowed: number | null;
   readonly #signals: readonly (readonly [NodeJS.Signals, NodeJS.SignalsListener])[] = [
-    ['SIGTERM', (signal) => this.#drain.signal(signal)],
-    ['SIGINT', (signal) => this.#drain.signal(signal)],
+    ['SIGTERM', (signal) => this.#onEndSignal(signal)],
+    ['SIGINT', (signal) => this.#onEndSignal(signal)],
     ['SIGHUP', () => this.#reload.bySignal()],
     ['SIGUSR2', () => this.#upgrade.bySignal()],
   ];
@@ -132,7 +131,6 @@ class Primary {
         workers: config.workers,
         policy: defaultSlotPolicy,
         facts: { config, engineSocketPath },
-        internalFd: inheritedInternal(inherited?.sockets ?? []),
       },
     );
     this.#admission = new PrimaryAdmission(
@@ -151,6 +149,9 @@ class Primary {
         logger,
         environment: deps.environment,
         onConnection: (socket) => heads.accept(socket),
+        onInternal: (socket) => {
+          if (!this.#upgrade.passInternal(socket)) assigner.acceptInternal(socket);
+        },
         agentAnswer: () => this.#report.agentAnswer(),
         inherited: inherited?.sockets ?? [],
       },
@@ -170,6 +171,7 @@ class Primary {
         metrics: this.#metrics,
         drain: () => this.#drain,
         config: () => this.#reload.config,
+        isPassingOn: () => this.#upgrade.isPassingOn,
         connectionsAllowed: this.#connectionsAllowed,
       },
       config,
@@ -195,7 +197,7 @@ class Primary {
         onEnding: () => {
           this.#reload.abort('this host is leaving');
           this.#rebalance.abort('this host is leaving');
-          this.#upgrade.abort('this host is leaving');
+          this.#upgrade.leave(config.shutdown.timeout);
         },
         onServingAgain: () => this.#report.servesAnew(),
       },
@@ -230,6 +232,7 @@ class Primary {
         engineSocketPath,
         reread: deps.reread,
         isLeaving: () => this.#drain.draining,
+        isServing: () => this.#isGateway && !this.#upgrade.isReplaced,
         onConfig: (next) => this.#admission.configure(next),
       },
       config,
@@ -258,7 +261,12 @@ class Primary {
       isServing: () => this.#isGateway,
       isLeaving: () => this.#drain.draining,
     };
-    this.#upgrade = new PrimaryUpgrade({ ...parts, start: this.#start, engineSocketPath });
+    this.#upgrade = new PrimaryUpgrade({
+      ...parts,
+      start: this.#start,
+      engineSocketPath,
+      servingSinceMs: () => this.#report.servingSinceMs,
+    });
     this.#succession =
       deps.predecessor === undefined
         ? undefined
@@ -307,6 +315,7 @@ class Primary {
     await this.#supervisor.whenStopped();
     this.#heartbeat.close();
     this.#rebalance.close();
+    this.#succession?.close();
     this.#drain.close();
     this.#reload.close();
     this.#metrics.close();
@@ -323,11 +332,10 @@ class Primary {
   }
 
   async #openDoors(): Promise<void> {
-    const { listening, url, agent } = await this.#doors.open();
-    this.#report.opened(listening);
+    const { listening, internal, url, agent } = await this.#doors.open();
+    this.#report.opened({ listening, internal }, this.#deps.predecessor?.facts.servingSinceMs);
     this.#heartbeat.start();
     const control = controlSocketPath(this.#config, this.#deps.environment);
-    const internal = [...new Set(this.#supervisor.slots().flatMap(({ addresses }) => addresses))];
     this.#deps.logger.info({ url, listening, internal, control, agent }, 'listening');
     this.#rebalance.start();
   }
@@ -337,7 +345,7 @@ class Primary {
     const takeOver = await this.#control.prepare(controlSocketPath(this.#config, this.#deps.environment));
     takeOver();
     this.#isGateway = true;
-    this.#doors.closeUnused(internalPlace(this.#config));
+    this.#doors.closeUnused();
     await this.#notifier.adopted(`serving at ${this.#report.listening.join(', ')}`);
     this.#notifier.startWatchdog(() => this.#heartbeat.allAnswer);
   }
@@ -348,6 +356,11 @@ class Primary {
 
   get #drain(): Drain {
     return this.#leaving.drain;
+  }
+
+  #onEndSignal(signal: NodeJS.Signals): void {
+    const leave = (): void => this.#drain.signal(signal);
+    if (this.#succession?.stop(signal, leave) !== true) leave();
   }
 
   #onSilence(worker: WorkerProcess, silence: Silence): void {

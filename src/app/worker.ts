@@ -31,7 +31,6 @@ import { ProcessReadings } from '../observe/process-readings.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
 import { jsonCodec } from '../protocol/json-codec.ts';
 import { protobufCodec } from '../protocol/protobuf-codec.ts';
-import { addressText } from '../util/address-text.ts';
 import { systemClock } from '../util/clock.ts';
 import { DeadlineWheel } from '../util/deadline-wheel.ts';
 import { ConfigError, UnavailableError, messageOf } from '../util/errors.ts';
@@ -280,12 +279,10 @@ export async function runWorker(): Promise<void> {
     ...transports.groups,
     ...workerRoutes({ ...routes, engineChecks: [probe, ...engineChecks] }, config),
   ];
-  const { internal_port: internalPort, internal_address: internalAddress } = config.http_server;
-  const { internalFd: fd } = link.start;
-  const internal = internalPort === null ? undefined : { host: internalAddress, port: internalPort, fd };
-  const servers = await orFail(link, () => createHttpServers({ groups, internal, logger: log }));
+  const hasInternal = config.http_server.internal_port !== null;
+  const servers = await orFail(link, () => createHttpServers({ groups, hasInternal, logger: log }));
   transports.attach(servers.publicServer);
-  serveAssignedConnections(servers.publicServer, link);
+  serveAssignedConnections(servers.publicServer, servers.internalServer, link);
 
   const moves = workerMoves(
     { link, open, commands, transports, counters: metrics.hot, settle: () => engine.settle() },
@@ -313,13 +310,11 @@ export async function runWorker(): Promise<void> {
   positions.start();
   guard.start();
   hub.interests.start();
-  const { internalServer } = servers;
-  const addresses = internalServer === undefined ? [] : [addressText(internalServer.address())];
   const immovable = config.handoff.enabled ? await selfCheck() : 'switched off in the configuration';
   if (immovable !== '' && config.handoff.enabled) {
     log.warn({ reason: immovable }, 'connections cannot be moved: a reload will close them');
   }
-  link.ready(addresses, immovable);
+  link.ready(immovable);
 }
 
 /** A worker without its engine or its application serves nobody: it says so and ends, and its slot tries again. */

@@ -26,7 +26,7 @@ export function statusText(status: HostReport, deps: CliDeps): string {
   const { connectionLimit: allowed } = status.capacity;
   const limit = allowed === null ? '' : ` of ${allowed} allowed`;
   const refused = Object.entries(status.refused).filter(([, count]) => count > 0);
-  const internal = [...new Set(status.workers.flatMap(({ addresses }) => addresses))];
+  const { internal } = status;
   const lines = [
     `holdfast ${status.version}  ${paint(deps.stdout, deps.environment, style, status.state)}  ` +
       `up ${ageText(status.uptimeMs)}  pid ${status.pid}  node ${status.node}`,

@@ -91,7 +91,7 @@ export class Canary implements WorkerObserver {
     );
     this.#deps.onAssigned(worker);
     worker.deliver({
-      message: { type: 'assign', head },
+      message: { type: 'assign', door: 'public', head },
       handle: () => freeze(socket),
       delivered: () => socket.destroy(),
       refused: () =>

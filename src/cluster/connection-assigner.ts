@@ -8,7 +8,7 @@ import { freeze } from '../util/native-handle.ts';
 import { refuse, type Refusal } from './refusal.ts';
 import type { RequestHead } from './request-head.ts';
 import { StickyDoor } from './sticky-door.ts';
-import type { ToPrimary, ToWorker } from './ipc.ts';
+import type { DoorKind, ToPrimary, ToWorker } from './ipc.ts';
 import type { WorkerObserver } from './supervisor.ts';
 import type { Parcel, WorkerEnd, WorkerProcess } from './worker-process.ts';
 
@@ -37,6 +37,7 @@ interface AssignerDeps {
   readonly onSettled: () => void;
 }
 
+const NOTHING = Buffer.alloc(0);
 const NO_WORKER: Refusal = { status: 503, reason: 'no worker is ready', retryAfterS: 1 };
 
 /** What the primary knows of one worker's connections. */
@@ -75,6 +76,8 @@ class Ledger {
 class Assignment implements Parcel {
   readonly socket: Socket;
   readonly sid: string | undefined;
+  /** Those of the internal door are no clients: not counted, and never told to come back. */
+  readonly door: DoorKind;
   readonly message: ToWorker;
   readonly #assigner: ConnectionAssigner;
   ledger: Ledger | undefined;
@@ -82,11 +85,21 @@ class Assignment implements Parcel {
   /** When held: the time to give up. */
   deadlineMs = 0;
 
-  constructor(socket: Socket, sid: string | undefined, bytes: Buffer, assigner: ConnectionAssigner) {
+  constructor(
+    socket: Socket,
+    { door, sid, bytes }: Pick<Assignment, 'door' | 'sid'> & { readonly bytes: Buffer },
+    assigner: ConnectionAssigner,
+  ) {
     this.socket = socket;
+    this.door = door;
     this.sid = sid;
-    this.message = { type: 'assign', head: bytes };
+    this.message = { type: 'assign', head: bytes, door };
     this.#assigner = assigner;
+  }
+
+  /** Of its worker's connections. */
+  count(change: 1 | -1): void {
+    if (this.ledger !== undefined && this.door === 'public') this.ledger.connections += change;
   }
 
   handle(): ReturnType<typeof freeze> {
@@ -111,6 +124,7 @@ export class ConnectionAssigner implements WorkerObserver {
   readonly #ledgers = new Map<Worker, Ledger>();
   /** Oldest first. */
   readonly #held = new Set<Assignment>();
+  #turn = 0;
   #timer: NodeJS.Timeout | undefined;
   #draining = false;
   #closed = false;
@@ -211,7 +225,13 @@ export class ConnectionAssigner implements WorkerObserver {
   /** Takes the socket over; `bytes` is everything read from it. */
   accept(socket: Socket, head: RequestHead, bytes: Buffer): void {
     if (freeze(socket) === undefined) return;
-    this.#assign(new Assignment(socket, head.sid, bytes, this));
+    this.#assign(new Assignment(socket, { door: 'public', sid: head.sid, bytes }, this));
+  }
+
+  /** The same for one of the internal door, of which nothing has been read: workers take turns. */
+  acceptInternal(socket: Socket): void {
+    if (freeze(socket) === undefined) return;
+    this.#assign(new Assignment(socket, { door: 'internal', sid: undefined, bytes: NOTHING }, this));
   }
 
   settled(): void {
@@ -221,9 +241,9 @@ export class ConnectionAssigner implements WorkerObserver {
   /** A worker handed it back: try others. */
   returned(assignment: Assignment): void {
     const { ledger } = assignment;
+    assignment.count(-1);
     assignment.ledger = undefined;
     if (ledger !== undefined) {
-      ledger.connections = Math.max(0, ledger.connections - 1);
       if (!assignment.socket.destroyed) {
         ledger.pausedUntilMs = this.#deps.clock.monotonicMs() + this.#policy.refusedPauseMs;
         this.#deps.logger.warn({ pid: ledger.process.pid }, 'worker could not take a connection');
@@ -257,7 +277,7 @@ export class ConnectionAssigner implements WorkerObserver {
   #reassign(parcels: readonly Parcel[]): void {
     for (const parcel of parcels) {
       if (!(parcel instanceof Assignment)) continue;
-      if (parcel.ledger !== undefined) parcel.ledger.connections -= 1;
+      parcel.count(-1);
       parcel.ledger = undefined;
       this.#assign(parcel);
     }
@@ -273,12 +293,13 @@ export class ConnectionAssigner implements WorkerObserver {
     assignment.attempts += 1;
     assignment.ledger = ledger;
     // Counted here, not when the worker has it: a thousand at once would otherwise all go to the same one.
-    ledger.connections += 1;
+    assignment.count(1);
     ledger.process.deliver(assignment);
   }
 
   #choose(assignment: Assignment): Ledger | undefined {
     const { sid } = assignment;
+    if (assignment.door === 'internal') return this.#nextInTurn();
     if (sid !== undefined && assignment.attempts === 0) {
       const worker = this.#door.choose(sid);
       const ledger = worker === undefined ? undefined : this.#ledgers.get(worker);
@@ -297,6 +318,16 @@ export class ConnectionAssigner implements WorkerObserver {
     if (least !== undefined) return least;
     if (!this.#draining) return undefined;
     return ledgers.find(({ leaving, process }) => leaving && process.connected);
+  }
+
+  /** Also one with too much to do: its figures are asked for just then. */
+  #nextInTurn(): Ledger | undefined {
+    const ledgers = [...this.#ledgers.values()];
+    const usable = ledgers.filter((ledger) => ledger.usable);
+    const able =
+      usable.length > 0 ? usable : ledgers.filter(({ leaving, process }) => leaving && process.connected);
+    this.#turn += 1;
+    return able[this.#turn % Math.max(1, able.length)];
   }
 
   #hold(assignment: Assignment): void {

@@ -27,8 +27,6 @@ export interface WorkerStatus {
   /** Until the next attempt of a slot that backs off. */
   readonly retryInMs: number | null;
   readonly crashLooping: boolean;
-  /** Where it listens itself. */
-  readonly addresses: readonly string[];
   readonly lastFailure: string | null;
 }
 
@@ -42,6 +40,8 @@ export interface HostStatus {
   /** Under way, or what one would be. */
   readonly drain: DrainProgress;
   readonly listening: readonly string[];
+  /** For back ends and operators; empty when they share the public places. */
+  readonly internal: readonly string[];
   readonly connections: number;
   readonly connectionsAllowed: number | null;
   /** Waiting for a worker. */
@@ -55,6 +55,7 @@ export interface HostStatus {
 export interface HostFacts {
   readonly version: string;
   readonly listening: readonly string[];
+  readonly internal: readonly string[];
   readonly connectionsAllowed: number | null;
   readonly refused: Readonly<Record<string, number>>;
   readonly queued: number;
@@ -78,6 +79,7 @@ export function hostStatus(parts: HostParts, facts: HostFacts, nowMs: number): H
     draining: parts.drain.draining,
     drain: parts.drain.progress,
     listening: facts.listening,
+    internal: facts.internal,
     connections: workers.reduce((sum, { connections }) => sum + connections, 0),
     connectionsAllowed: facts.connectionsAllowed,
     held: parts.assigner.held,
@@ -102,7 +104,7 @@ function stateOf(
 }
 
 function workerStatus(parts: HostParts, view: SlotView, nowMs: number): WorkerStatus {
-  const { slot, role, state, process, incarnation, addresses, lastFailure } = view;
+  const { slot, role, state, process, incarnation, lastFailure } = view;
   const vitals = process === undefined ? undefined : parts.heartbeat.vitals(process);
   const silentMs = process === undefined ? 0 : parts.heartbeat.silentMs(process);
   const lagMs = silentMs > 0 ? Math.max(vitals?.loopLagMs ?? 0, silentMs) : vitals?.loopLagMs;
@@ -122,7 +124,6 @@ function workerStatus(parts: HostParts, view: SlotView, nowMs: number): WorkerSt
     sinceMs: 'sinceMs' in state ? Math.round(nowMs - state.sinceMs) : null,
     retryInMs: 'untilMs' in state ? Math.max(0, Math.round(state.untilMs - nowMs)) : null,
     crashLooping: state.crashes.looping,
-    addresses,
     lastFailure: lastFailure ?? null,
   };
 }

@@ -3,7 +3,7 @@
 import type { MovePart } from './rebalance-plan.ts';
 
 /** Raised when a message changes meaning: a worker of another version is refused instead of misunderstood. */
-export const IPC_VERSION = 3;
+export const IPC_VERSION = 4;
 
 /** What a worker is told about itself when it starts; it never reads the configuration file again. */
 export interface StartFacts {
@@ -16,8 +16,6 @@ export interface StartFacts {
   readonly incarnation: number;
   /** UNIX socket of the embedded engine; empty when another engine is configured. */
   readonly engineSocketPath: string;
-  /** Descriptor of the primary that listens at the internal port; null: it is opened. */
-  readonly internalFd: number | null;
 }
 
 export interface WorkerVitals {
@@ -65,6 +63,13 @@ export interface CollectedAnswer {
   readonly value: unknown;
 }
 
+/** Where a connection came in: for clients, or for back ends and operators. */
+export type DoorKind = 'public' | 'internal';
+
+export function isDoorKind(value: unknown): value is DoorKind {
+  return value === 'public' || value === 'internal';
+}
+
 /** Of a connection on its way between two workers. */
 export interface MoveId {
   /** Process id of the worker that sends it. */
@@ -84,8 +89,8 @@ export interface MoveReport {
 export type ToWorker =
   | { readonly type: 'start'; readonly facts: StartFacts }
   | { readonly type: 'ping'; readonly id: number }
-  /** Comes with the handle of a connection; `head` is everything read from it so far. */
-  | { readonly type: 'assign'; readonly head: Uint8Array }
+  /** Comes with the handle of a connection; `head` is everything read from it so far, nothing at the internal door. */
+  | { readonly type: 'assign'; readonly head: Uint8Array; readonly door: DoorKind }
   | { readonly type: 'drain'; readonly durationMs: number }
   | { readonly type: 'hurry' }
   /** The host leaves, and how far it is, for people; empty when it stays after all. Nobody new is taken meanwhile. */
@@ -108,7 +113,7 @@ export type ToWorker =
 export type ToPrimary =
   | { readonly type: 'hello'; readonly version: number }
   /** `immovable`: why this process can neither give connections away alive nor take them; empty when it can. */
-  | { readonly type: 'ready'; readonly addresses: readonly string[]; readonly immovable: string }
+  | { readonly type: 'ready'; readonly immovable: string }
   /** `isConfig`: it will be so at every start, until somebody changes the configuration. */
   | { readonly type: 'failed'; readonly reason: string; readonly isConfig: boolean }
   /** An answer that nobody asked for: what a question of this kind would have brought, said before the end. */
@@ -185,7 +190,7 @@ function isStartFacts(value: unknown): value is StartFacts {
 const toWorkerChecks: { readonly [Type in ToWorker['type']]: (message: Fields) => boolean } = {
   start: (m) => isStartFacts(m['facts']),
   ping: (m) => isCount(m['id']),
-  assign: (m) => m['head'] instanceof Uint8Array,
+  assign: (m) => m['head'] instanceof Uint8Array && isDoorKind(m['door']),
   drain: (m) => isCount(m['durationMs']),
   hurry: () => true,
   leaving: (m) => typeof m['detail'] === 'string',
@@ -204,7 +209,7 @@ const toWorkerChecks: { readonly [Type in ToWorker['type']]: (message: Fields) =
 
 const toPrimaryChecks: { readonly [Type in ToPrimary['type']]: (message: Fields) => boolean } = {
   hello: (m) => isCount(m['version']),
-  ready: (m) => isStrings(m['addresses']) && typeof m['immovable'] === 'string',
+  ready: (m) => typeof m['immovable'] === 'string',
   failed: (m) => typeof m['reason'] === 'string' && typeof m['isConfig'] === 'boolean',
   'last-words': (m) => typeof m['kind'] === 'string',
   pong: (m) => isCount(m['id']) && isVitals(m['vitals']),

@@ -2,10 +2,16 @@
 // nothing more than that.
 import type { Socket } from 'node:net';
 import { UnavailableError } from '../util/errors.ts';
-import type { MoveReport } from './ipc.ts';
+import type { DoorKind, MoveReport } from './ipc.ts';
 import type { ChannelEnd } from './parcel-channel.ts';
 import { PrimaryLink, type RemoteWorker } from './primary-link.ts';
 import { isSuccessionFacts, SUCCESSION_VERSION, type SuccessionFacts } from './primary-messages.ts';
+
+/** How the workers of a primary end that is not wanted. */
+export interface SuccessionLeave {
+  readonly overMs: number;
+  readonly killAfterMs: number;
+}
 
 /** What the predecessor orders. Whatever a method throws is refused with that reason. */
 export interface SuccessionOrders {
@@ -13,15 +19,15 @@ export interface SuccessionOrders {
   serve(): Promise<void>;
   /** Close them again, and give back who comes. */
   retire(): Promise<void>;
-  /** The connections over, what is left is closed over so long; then this process ends. */
-  leave(overMs: number): void;
+  /** What is left is closed over so long, and workers that do not end are killed; then this process ends. */
+  leave(how: SuccessionLeave): void;
   /** Of the embedded engine's state; `engine` follows the last one. */
   piece(bytes: Uint8Array): void;
   /** The state is whole: serve the engine from now on. Links of these nodes are expected. */
   engine(nodes: readonly string[]): Promise<void>;
   /** The predecessor is about to end: this process is the gateway. */
   adopt(): Promise<void>;
-  connection(socket: Socket): void;
+  connection(socket: Socket, door: DoorKind): void;
   report(worker: RemoteWorker, report: MoveReport): void;
   workerGone(worker: RemoteWorker): void;
   /** The predecessor has ended, as it should or not. */
@@ -45,9 +51,9 @@ export class Predecessor {
       onWorker: () => undefined,
       onReport: (worker, report) => this.#orders?.report(worker, report),
       onRemoteGone: (worker) => this.#orders?.workerGone(worker),
-      onConnection: (socket) => {
+      onConnection: (socket, door) => {
         if (this.#orders === undefined) socket.destroy();
-        else this.#orders.connection(socket);
+        else this.#orders.connection(socket, door);
       },
       onPiece: (bytes) => this.#orders?.piece(bytes),
       onEnd: () => {
@@ -102,7 +108,7 @@ export class Predecessor {
       case 'retire':
         return orders.retire();
       case 'leave':
-        orders.leave(typeof params === 'number' ? params : 0);
+        orders.leave(isLeave(params) ? params : { overMs: 0, killAfterMs: 0 });
         return null;
       case 'engine':
         return orders.engine(Array.isArray(params) ? params.map(String) : []);
@@ -112,4 +118,15 @@ export class Predecessor {
         throw new UnavailableError(`the new primary knows no '${method}'`);
     }
   }
+}
+
+function isLeave(value: unknown): value is SuccessionLeave {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'overMs' in value &&
+    'killAfterMs' in value &&
+    typeof value.overMs === 'number' &&
+    typeof value.killAfterMs === 'number'
+  );
 }

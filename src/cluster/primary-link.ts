@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import { UnavailableError, messageOf } from '../util/errors.ts';
 import { type ConnectionHandle, freeze, socketOver } from '../util/native-handle.ts';
-import { isToWorker, type MoveReport, type ToPrimary, type ToWorker } from './ipc.ts';
+import { type DoorKind, isToWorker, type MoveReport, type ToPrimary, type ToWorker } from './ipc.ts';
 import type { MovePeer, MoveRelay } from './move-relay.ts';
 import { type ChannelEnd, ParcelChannel } from './parcel-channel.ts';
 import { isBetweenPrimaries, type BetweenPrimaries } from './primary-messages.ts';
@@ -20,10 +20,16 @@ export interface PrimaryLinkDeps {
   readonly onReport: (worker: RemoteWorker, report: MoveReport) => void;
   readonly onRemoteGone: (worker: RemoteWorker) => void;
   /** A connection that the other end has accepted, with what was read from it: nobody has answered it. */
-  readonly onConnection: (socket: Socket) => void;
+  readonly onConnection: (socket: Socket, door: DoorKind) => void;
   readonly onPiece: (bytes: Uint8Array) => void;
   /** The other end has ended or let go; called once. */
   readonly onEnd: () => void;
+}
+
+/** What was read of a connection at the door, and at which one. */
+export interface Visitor {
+  readonly bytes: Uint8Array;
+  readonly door: DoorKind;
 }
 
 interface Asked {
@@ -126,11 +132,11 @@ export class PrimaryLink implements WorkerObserver {
   }
 
   /** Passes a connection on; `returned` is called when it cannot be and nobody has seen it. */
-  passOn(socket: Socket, bytes: Buffer, returned: () => void): void {
+  passOn(socket: Socket, { bytes, door }: Visitor, returned: () => void): void {
     // While it waits, too: what is read here would be lost.
     if (freeze(socket) === undefined) return;
     this.#channel.deliver({
-      message: { type: 'connection', bytes },
+      message: { type: 'connection', bytes, door },
       handle: () => freeze(socket),
       delivered: () => socket.destroy(),
       refused: () => {
@@ -225,7 +231,7 @@ export class PrimaryLink implements WorkerObserver {
         this.#toWorker(message.to, message.message, handle);
         return;
       case 'connection':
-        this.#onConnection(message.bytes, handle);
+        this.#onConnection(message, handle);
         return;
       case 'piece':
         this.#deps.onPiece(message.bytes);
@@ -265,12 +271,12 @@ export class PrimaryLink implements WorkerObserver {
     return worker;
   }
 
-  #onConnection(bytes: Uint8Array, handle: ConnectionHandle | undefined): void {
+  #onConnection({ bytes, door }: Visitor, handle: ConnectionHandle | undefined): void {
     if (handle === undefined) return;
     const socket = socketOver(handle);
     if (bytes.length > 0) socket.unshift(bytes);
-    this.#deps.onConnection(socket);
-    socket.resume();
+    this.#deps.onConnection(socket, door);
+    if (door === 'public') socket.resume();
   }
 
   async #answer(id: number, method: string, params: unknown): Promise<void> {

@@ -1,9 +1,9 @@
 // What a primary and the one that replaces it say to each other. They may be of different versions: whoever says hello with
 // another number is refused before anything is handed over.
-import type { MoveReport } from './ipc.ts';
+import { type DoorKind, isDoorKind, type MoveReport } from './ipc.ts';
 
 /** Raised when a message changes meaning, of those here or of those that pass from worker to worker. */
-export const SUCCESSION_VERSION = 1;
+export const SUCCESSION_VERSION = 2;
 
 /** What the successor is told before it starts its workers. */
 export interface SuccessionFacts {
@@ -12,6 +12,8 @@ export interface SuccessionFacts {
   readonly config: unknown;
   /** UNIX socket of the embedded engine; empty with another one. */
   readonly engineSocketPath: string;
+  /** Since when the gateway serves, on the monotonic clock of this host; an upgrade is no start. */
+  readonly servingSinceMs: number;
   /** Descriptors that were inherited, by the names of their places. */
   readonly sockets: readonly (readonly [place: string, fd: number])[];
 }
@@ -27,7 +29,7 @@ export type BetweenPrimaries =
   | { readonly type: 'to-worker'; readonly to: number; readonly message: unknown }
   | { readonly type: 'report'; readonly from: number; readonly report: MoveReport }
   /** Comes with the handle of a connection that nobody has answered; `bytes` were read from it. */
-  | { readonly type: 'connection'; readonly bytes: Uint8Array }
+  | { readonly type: 'connection'; readonly bytes: Uint8Array; readonly door: DoorKind }
   /** Of the state of the embedded engine. */
   | { readonly type: 'piece'; readonly bytes: Uint8Array };
 
@@ -48,7 +50,7 @@ const checks: { readonly [Type in BetweenPrimaries['type']]: (message: Fields) =
   'worker-gone': (m) => typeof m['pid'] === 'number',
   'to-worker': (m) => typeof m['to'] === 'number',
   report: (m) => typeof m['from'] === 'number' && isReport(m['report']),
-  connection: (m) => m['bytes'] instanceof Uint8Array,
+  connection: (m) => m['bytes'] instanceof Uint8Array && isDoorKind(m['door']),
   piece: (m) => m['bytes'] instanceof Uint8Array,
 };
 
@@ -66,6 +68,7 @@ export function isSuccessionFacts(value: unknown): value is SuccessionFacts {
     isFields(value) &&
     typeof value['version'] === 'number' &&
     typeof value['engineSocketPath'] === 'string' &&
+    typeof value['servingSinceMs'] === 'number' &&
     Array.isArray(value['sockets']) &&
     'config' in value
   );

@@ -22,6 +22,8 @@ const BACKLOG = 16_384;
 interface ListenerDeps {
   readonly logger: Logger;
   readonly onConnection: (socket: Socket) => void;
+  /** Before its places in what is said of failures: 'internal '. */
+  readonly name?: string;
 }
 
 interface Open {
@@ -62,7 +64,7 @@ export class PublicListener {
     } catch (error) {
       throw error instanceof HoldfastError || !(error instanceof Error)
         ? error
-        : listenError(error, placeText(address));
+        : listenError(error, `${this.#deps.name ?? ''}${placeText(address)}`);
     }
     // Out of descriptors, most likely: those that are open are not concerned, later ones may succeed.
     server.on('error', (error) => this.#deps.logger.error({ err: error }, 'cannot accept a connection'));

@@ -20,7 +20,6 @@ export interface Slot {
   /** Processes this slot has had. */
   incarnation: number;
   timer: NodeJS.Timeout | undefined;
-  addresses: readonly string[];
   /** Why the process that runs says it cannot serve. */
   complaint: string | undefined;
   /** Why the last process ended; forgotten when another is ready. */
@@ -33,7 +32,6 @@ export interface SlotView {
   readonly process: WorkerProcess | undefined;
   /** Processes this slot has had. */
   readonly incarnation: number;
-  readonly addresses: readonly string[];
   readonly lastFailure: string | undefined;
   readonly role: SlotRole;
 }
@@ -61,8 +59,8 @@ export class Slots {
   }
 
   views(): readonly SlotView[] {
-    return this.all().map(({ number, role, state, process, incarnation, addresses, lastFailure }) => {
-      return { slot: number, role, state, process, incarnation, addresses, lastFailure };
+    return this.all().map(({ number, role, state, process, incarnation, lastFailure }) => {
+      return { slot: number, role, state, process, incarnation, lastFailure };
     });
   }
 
@@ -112,7 +110,6 @@ function newSlot(number: number, role: SlotRole, facts: WorkerFacts, incarnation
     process: undefined,
     incarnation,
     timer: undefined,
-    addresses: [],
     complaint: undefined,
     lastFailure: undefined,
   };

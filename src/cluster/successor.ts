@@ -4,9 +4,10 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { UnavailableError } from '../util/errors.ts';
 import { finishDisconnect } from '../util/native-handle.ts';
-import type { MoveReport } from './ipc.ts';
+import type { DoorKind, MoveReport } from './ipc.ts';
+import type { SuccessionLeave } from './predecessor.ts';
 import type { MoveRelay } from './move-relay.ts';
-import { PrimaryLink, type RemoteWorker } from './primary-link.ts';
+import { PrimaryLink, type RemoteWorker, type Visitor } from './primary-link.ts';
 import { SUCCESSION_VERSION, type SuccessionFacts } from './primary-messages.ts';
 import type { Supervisor } from './supervisor.ts';
 
@@ -27,15 +28,17 @@ export interface SuccessorDeps {
   readonly onReport: (worker: RemoteWorker, report: MoveReport) => void;
   readonly onWorkerGone: (worker: RemoteWorker) => void;
   /** A connection that it gives back. */
-  readonly onConnection: (socket: Socket) => void;
+  readonly onConnection: (socket: Socket, door: DoorKind) => void;
+  /** It was told to end before it is the gateway: false when that is too late. */
+  readonly onStop: (reason: string) => boolean;
 }
 
 /** From its start until its workers are ready. */
 const START_MS = 120_000;
 const HELLO_MS = 60_000;
 const ANSWER_MS = 5000;
-/** After what it was given to end its connections. */
-const KILL_AFTER_MS = 15_000;
+/** After the end of its workers. */
+const KILL_AFTER_MS = 1000;
 const EXIT_MS = 1000;
 /** stdin, stdout, stderr and the channel. */
 const FIRST_INHERITED = 4;
@@ -60,10 +63,10 @@ export class Successor {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', ...what.sockets.map(([, fd]) => fd)],
     });
     this.#sockets = what.sockets.map(([place], index) => [place, FIRST_INHERITED + index]);
-    const { supervisor, relay, facts } = deps;
+    const { supervisor, relay } = deps;
     this.#link = new PrimaryLink({
       end: this.#child,
-      onAsked: (method, params) => this.#onAsked(method, params, facts),
+      onAsked: (method, params) => this.#onAsked(method, params, deps),
       onWorker: () => this.#onChange?.(),
       onReport: deps.onReport,
       onRemoteGone: deps.onWorkerGone,
@@ -141,23 +144,28 @@ export class Successor {
     this.#link.tell({ type: 'piece', bytes });
   }
 
-  passOn(socket: Socket, bytes: Buffer, returned: () => void): void {
-    this.#link.passOn(socket, bytes, returned);
+  passOn(socket: Socket, visitor: Visitor, returned: () => void): void {
+    this.#link.passOn(socket, visitor, returned);
   }
 
   whenEmpty(): Promise<void> {
     return this.#link.whenEmpty();
   }
 
-  /** It is not wanted: what it still has is closed over `overMs`. Resolves when it is gone. */
-  async end(overMs: number): Promise<void> {
+  /** It is not wanted. Resolves when it is gone. */
+  async end(how: SuccessionLeave): Promise<void> {
     if (this.#child.pid !== undefined && this.#child.exitCode === null && this.#child.signalCode === null) {
-      const timer = setTimeout(() => this.#child.kill('SIGKILL'), overMs + KILL_AFTER_MS);
-      this.#link.ask('leave', overMs, ANSWER_MS).catch(() => this.#child.kill('SIGKILL'));
+      const timer = setTimeout(() => this.#child.kill('SIGKILL'), how.killAfterMs + KILL_AFTER_MS);
+      this.#link.ask('leave', how, ANSWER_MS).catch(() => this.#child.kill('SIGKILL'));
       await this.#exited;
       clearTimeout(timer);
     }
     this.#link.close();
+  }
+
+  /** It is the gateway, and is to end as such. */
+  terminate(): void {
+    this.#child.kill('SIGTERM');
   }
 
   /** It is the gateway now; this process may end. */
@@ -167,11 +175,7 @@ export class Successor {
     this.#child.unref();
   }
 
-  async #onAsked(
-    method: string,
-    params: unknown,
-    facts: Omit<SuccessionFacts, 'version' | 'sockets'>,
-  ): Promise<unknown> {
+  async #onAsked(method: string, params: unknown, { facts, onStop }: SuccessorDeps): Promise<unknown> {
     switch (method) {
       case 'hello':
         this.#said = 'hello';
@@ -184,6 +188,9 @@ export class Successor {
       case 'ready':
         this.#isReady = true;
         this.#onChange?.();
+        return Promise.resolve(null);
+      case 'stop':
+        if (!onStop(String(params))) throw new UnavailableError('it is too late to stop the upgrade');
         return Promise.resolve(null);
       case 'failed':
         this.#fail(String(params));

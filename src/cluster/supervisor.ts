@@ -42,8 +42,6 @@ export interface SupervisorConfig {
   readonly policy: SlotPolicy;
   /** What every worker is told at its start. */
   readonly facts: WorkerFacts;
-  /** See StartFacts; with the configuration that the worker gets. */
-  readonly internalFd?: (config: unknown) => number | null;
 }
 
 export class Supervisor {
@@ -236,7 +234,6 @@ export class Supervisor {
 
   #fork(slot: Slot): void {
     slot.incarnation += 1;
-    slot.addresses = [];
     slot.complaint = undefined;
     const worker: Worker = cluster.fork();
     if (worker.process.pid === undefined) {
@@ -259,7 +256,7 @@ export class Supervisor {
     if (message.type === 'hello') {
       this.#greet(slot, process, message.version);
     } else if (message.type === 'ready') {
-      this.#onReady(slot, process, message.addresses, message.immovable);
+      this.#onReady(slot, process, message.immovable);
     } else if (message.type === 'failed') {
       slot.complaint = message.reason;
       this.#deps.logger.error(
@@ -270,11 +267,10 @@ export class Supervisor {
     for (const observer of this.#observers) observer.message?.(process, message, handle);
   }
 
-  #onReady(slot: Slot, process: WorkerProcess, addresses: readonly string[], immovable: string): void {
-    slot.addresses = addresses;
+  #onReady(slot: Slot, process: WorkerProcess, immovable: string): void {
     slot.immovable = immovable;
     slot.lastFailure = undefined;
-    this.#deps.logger.info({ slot: slot.number, pid: process.pid, addresses }, 'worker ready');
+    this.#deps.logger.info({ slot: slot.number, pid: process.pid }, 'worker ready');
     if (slot.role === 'successor') slot.onBooted?.(undefined);
     else this.#dispatch(slot, { type: 'ready', nowMs: this.#deps.clock.monotonicMs() });
   }
@@ -285,10 +281,9 @@ export class Supervisor {
       process.kill();
       return;
     }
-    const { workers: slots, internalFd: descriptor } = this.#config;
+    const { workers: slots } = this.#config;
     const { number, incarnation, facts } = slot;
-    const internalFd = descriptor?.(facts.config) ?? null;
-    process.post({ type: 'start', facts: { ...facts, slot: number, slots, incarnation, internalFd } });
+    process.post({ type: 'start', facts: { ...facts, slot: number, slots, incarnation } });
     // Told to leave before it could listen.
     if (slot.state.name === 'leaving') process.post({ type: 'stop' });
   }

@@ -5,8 +5,10 @@ import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
 import { HoldfastError, messageOf } from '../util/errors.ts';
 import { pause } from '../util/pause.ts';
+import { planDrain } from './drain-state.ts';
 import type { MovePeer } from './move-relay.ts';
 import type { OrderedMoves } from './ordered-moves.ts';
+import type { SuccessionLeave } from './predecessor.ts';
 import type { RemoteWorker } from './primary-link.ts';
 import { type MoveFigures, Progress } from './progress.ts';
 import type { ReloadPolicy } from './reload.ts';
@@ -62,10 +64,14 @@ export class UpgradeError extends HoldfastError {
   }
 }
 
+export const LEAVING = 'this host is leaving';
+
 /** What the two primaries ask each other is done in moments; a busy machine takes longer. */
 const ANSWER_MS = 20_000;
 /** After its connections are gone a worker ends its requests and what it has under way. */
 const KILL_AFTER_MS = 10_000;
+/** Of the time in which this process has to end: the other primary ends a moment before. */
+const LEAVE_SHARE = 0.8;
 const MOVE_ATTEMPTS = 5;
 const RETRY_PAUSE_MS = 200;
 /** Connections accepted before reach their workers. */
@@ -82,6 +88,7 @@ export class Upgrade {
   /** From here on nothing stops it: whoever was moved would be closed instead of moved back. */
   #isPuttingBack = false;
   #startedMovingMs = 0;
+  #leaveByMs: number | undefined;
 
   constructor(deps: UpgradeDeps) {
     this.#deps = deps;
@@ -128,6 +135,12 @@ export class Upgrade {
     const tookMs = Math.round(clock.monotonicMs() - startMs);
     logger.info({ pid: successor.pid, moved, closed, tookMs }, 'upgraded: another primary serves');
     return done;
+  }
+
+  /** This process is to end within that time, and with it what it has started: stops as far as that is possible. */
+  leave(withinMs: number): void {
+    this.#leaveByMs ??= this.#deps.clock.monotonicMs() + withinMs;
+    this.abort(LEAVING);
   }
 
   /** Stops, and puts back what is not done; may be said again. False when nothing is under way, or when it is too late. */
@@ -245,7 +258,19 @@ export class Upgrade {
         logger.warn({ reason: messageOf(error) }, 'the new primary gives nothing back');
       }
     }
-    await successor.end(this.#deps.isLeaving() ? policy.closeMs : policy.restMs);
+    await successor.end(this.#endOf(policy));
+  }
+
+  /** How what the other primary still has comes to its end. */
+  #endOf(policy: ReloadPolicy): SuccessionLeave {
+    const { clock, isLeaving } = this.#deps;
+    if (!isLeaving() || this.#leaveByMs === undefined) {
+      return { overMs: policy.restMs, killAfterMs: policy.restMs + KILL_AFTER_MS };
+    }
+    const { drainMs, killAfterMs } = planDrain(
+      Math.max(0, this.#leaveByMs - clock.monotonicMs()) * LEAVE_SHARE,
+    );
+    return { overMs: Math.min(policy.closeMs, drainMs), killAfterMs };
   }
 
   /** Accepted before the doors were passed on, and not with their workers yet. */
@@ -259,7 +284,7 @@ export class Upgrade {
 
   #check(): void {
     if (this.#aborted !== undefined) throw new UpgradeError(`stopped: ${this.#aborted}`);
-    if (this.#deps.isLeaving()) throw new UpgradeError('this host is leaving');
+    if (this.#deps.isLeaving()) throw new UpgradeError(LEAVING);
     if (this.#successor?.isAlive !== true) throw new UpgradeError('the new primary has ended');
   }
 

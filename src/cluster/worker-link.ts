@@ -6,6 +6,7 @@ import {
   IPC_VERSION,
   isToWorker,
   type CollectedAnswer,
+  type DoorKind,
   type StartFacts,
   type ToPrimary,
   type ToWorker,
@@ -19,7 +20,7 @@ import { VitalsReader } from './worker-vitals.ts';
 
 /** Answers a question of the whole host for this process. */
 export type AnswerHandler = (params: unknown) => unknown;
-export type AssignedHandler = (head: Buffer, handle: unknown) => void;
+export type AssignedHandler = (head: Buffer, handle: unknown, door: DoorKind) => void;
 
 /** About connections that move from here or to here. */
 export interface MoveListener {
@@ -115,9 +116,9 @@ export class WorkerLink {
     return this.#leavingDetail === '' ? 'this worker ends' : this.#leavingDetail;
   }
 
-  /** From now on this worker gets connections. `addresses`: where it listens itself (the internal port). */
-  ready(addresses: readonly string[] = [], immovable = ''): void {
-    post({ type: 'ready', addresses, immovable });
+  /** From now on this worker gets connections. */
+  ready(immovable = ''): void {
+    post({ type: 'ready', immovable });
   }
 
   /** What to do about connections that move; see `handoff/`. */
@@ -272,7 +273,7 @@ export class WorkerLink {
         post({ type: 'pong', id: message.id, vitals: this.vitals.read() });
         return;
       case 'assign':
-        this.#assignedHandler?.(bufferOf(message.head), handle);
+        this.#assignedHandler?.(bufferOf(message.head), handle, message.door);
         return;
       case 'drain':
         this.#leave(this.#drainHandler, { durationMs: message.durationMs });

@@ -7,7 +7,6 @@ import {
   acknowledgement,
   finishDisconnect,
   isConnectionHandle,
-  isNewConnection,
   type ConnectionHandle,
 } from '../util/native-handle.ts';
 
@@ -37,9 +36,6 @@ export interface WorkerListener {
   gone(end: WorkerEnd): void;
 }
 
-/** What the next acknowledgement is for: a parcel, or a handle that node:cluster itself passed. */
-type Owed = Parcel | 'foreign';
-
 /** How long the channel of an exited or a mute process may stay open. */
 const CHANNEL_END_LIMIT_MS = 1000;
 const CHANNEL_POLL_MS = 5;
@@ -53,10 +49,6 @@ export class WorkerProcess {
   /** Waiting for the one in flight: Node passes one handle at a time, and re-queues its own queue at every step. */
   #waiting: Parcel[] = [];
   #inFlight: Parcel | undefined;
-  /** In the order of sending, which is the order of acknowledgement. */
-  readonly #owed: Owed[] = [];
-  /** Connections of the shared internal port, open in the primary until the worker has told node:cluster it took them. */
-  readonly #foreign = new Set<ConnectionHandle>();
   #askedToLeave = false;
   #gone = false;
 
@@ -65,7 +57,6 @@ export class WorkerProcess {
     this.slot = slot;
     this.pid = worker.process.pid ?? 0;
     this.#listener = listener;
-    this.#watchHandles();
     worker.on('message', this.#onMessage);
     worker.process.on('internalMessage', this.#onInternalMessage);
     worker.process.once('exit', this.#onExit);
@@ -119,29 +110,6 @@ export class WorkerProcess {
     }
   }
 
-  /** Keeps account of every handle on the channel: node:cluster passes its own over it too. */
-  #watchHandles(): void {
-    const child = this.cluster.process;
-    const send: (...args: never[]) => boolean = child.send.bind(child);
-    child.send = (...args: readonly unknown[]): boolean => {
-      const [message, handle] = args;
-      if (isConnectionHandle(handle)) this.#account(message, handle);
-      return Reflect.apply(send, child, args);
-    };
-  }
-
-  #account(message: unknown, handle: ConnectionHandle): void {
-    const parcel = this.#inFlight;
-    if (parcel !== undefined && parcel.message === message) {
-      this.#owed.push(parcel);
-      return;
-    }
-    this.#owed.push('foreign');
-    if (!isNewConnection(message)) return;
-    for (const taken of this.#foreign) if (taken.fd < 0) this.#foreign.delete(taken);
-    this.#foreign.add(handle);
-  }
-
   readonly #onMessage = (message: unknown, handle: unknown): void => {
     if (isToPrimary(message)) this.#listener.message(message, handle);
     else if (isConnectionHandle(handle)) handle.close();
@@ -150,11 +118,11 @@ export class WorkerProcess {
   readonly #onInternalMessage = (message: unknown): void => {
     const arrived = acknowledgement(message);
     if (arrived === undefined) return;
-    const owed = this.#owed.shift();
-    if (owed === undefined || owed === 'foreign') return;
+    const parcel = this.#inFlight;
+    if (parcel === undefined) return;
     this.#inFlight = undefined;
-    if (arrived) owed.delivered();
-    else owed.refused();
+    if (arrived) parcel.delivered();
+    else parcel.refused();
     this.#sendNext();
   };
 
@@ -188,10 +156,6 @@ export class WorkerProcess {
     this.cluster.off('message', this.#onMessage);
     this.cluster.process.off('internalMessage', this.#onInternalMessage);
     finishDisconnect(this.cluster.process);
-    // Node forgets those: their clients would wait for ever.
-    for (const handle of this.#foreign) if (handle.fd >= 0) handle.close();
-    this.#foreign.clear();
-    this.#owed.length = 0;
     const undelivered = this.#inFlight === undefined ? this.#waiting : [this.#inFlight, ...this.#waiting];
     this.#inFlight = undefined;
     this.#waiting = [];

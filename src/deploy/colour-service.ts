@@ -18,7 +18,7 @@ export interface ColourStatus {
   readonly version: string;
   readonly connections: number;
   readonly restarts: number;
-  /** Where it listens: workers' own addresses first. */
+  /** Where it listens: the internal port first. */
   readonly addresses: readonly string[];
 }
 
@@ -138,9 +138,9 @@ function list(value: unknown): readonly unknown[] {
 }
 
 function readStatus(answer: unknown): ColourStatus {
-  const { state, version, connections, workers, listening } = fieldsOf(answer);
+  const { state, version, connections, workers, internal, listening } = fieldsOf(answer);
   const each = list(workers).map(fieldsOf);
-  const texts = [...each.flatMap(({ addresses }) => list(addresses)), ...list(listening)];
+  const texts = [...list(internal), ...list(listening)];
   return {
     state: String(state),
     version: String(version),

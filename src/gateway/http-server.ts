@@ -19,7 +19,6 @@ import {
   type onRequestHookHandler,
 } from 'fastify';
 import type { Logger } from '../observe/logger.ts';
-import { listenError } from '../util/listen-error.ts';
 import { parseTarget } from './client-request.ts';
 
 /** Routes that belong together, and where they are served. */
@@ -31,17 +30,10 @@ export interface RouteGroup {
   register(app: FastifyInstance): void;
 }
 
-export interface InternalAddress {
-  readonly host: string;
-  readonly port: number;
-  /** Of a socket of the primary that listens there already. */
-  readonly fd?: number | null;
-}
-
 export interface HttpServersOptions {
   readonly groups: readonly RouteGroup[];
-  /** Listener of its own for groups with `place: 'internal'`. */
-  readonly internal?: InternalAddress | undefined;
+  /** A server of its own for groups with `place: 'internal'`. */
+  readonly hasInternal?: boolean;
   readonly limits?: Partial<HttpLimits> | undefined;
   readonly logger: Logger;
 }
@@ -75,6 +67,9 @@ const DEFAULT_HEADERS = {
   'x-content-type-options': 'nosniff',
 };
 
+/** Longer than a request is on its way. */
+const IDLE_GRACE_MS = 500;
+
 const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 /** Pipelined requests of one connection that are read while it is answered. */
@@ -87,43 +82,108 @@ const UNKNOWN_MEDIA_TYPE = 'application/x-unknown';
 export interface HttpServers {
   /** Give it sockets by `emit('connection', socket)`. */
   readonly publicServer: Server;
-  /** Listens already. */
+  /** Likewise. */
   readonly internalServer: Server | undefined;
-  /** Ends idle connections at once and the others after a grace. May be called twice. */
+  /**
+   * Every answer from now on is the last one of its connection; ends idle connections after a moment and the others after a
+   * grace. May be called twice.
+   */
   close(): Promise<void>;
 }
 
 export async function createHttpServers(options: HttpServersOptions): Promise<HttpServers> {
-  const { groups, internal } = options;
+  const { groups, hasInternal = false } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const onPublic = groups.filter((group) => internal === undefined || group.place !== 'internal');
-  const publicApp = await createApp(onPublic, limits, options.logger, true);
-  // Node starts to enforce header and request deadlines when a server begins to listen; this one never does.
-  publicApp.server.emit('listening');
+  const onPublic = groups.filter((group) => !hasInternal || group.place !== 'internal');
+  const publicApp = await App.create(onPublic, limits, options.logger, true);
   const onInternal = groups.filter((group) => group.place !== 'public');
-  let internalApp: FastifyInstance | undefined;
-  if (internal !== undefined) {
-    internalApp = await createApp(onInternal, limits, options.logger, false);
-    await listen(internalApp.server, internal);
-  }
+  const internalApp = hasInternal ? await App.create(onInternal, limits, options.logger, false) : undefined;
   const apps = internalApp === undefined ? [publicApp] : [publicApp, internalApp];
   let closed: Promise<unknown> | undefined;
   return {
     publicServer: publicApp.server,
     internalServer: internalApp?.server,
     close: async () => {
-      closed ??= Promise.all(apps.map((app) => closeApp(app, limits.closeGraceMs)));
+      closed ??= Promise.all(apps.map((app) => app.close()));
       await closed;
     },
   };
 }
 
-async function createApp(
+/** Routes and a server, and the connections that it has. */
+class App {
+  readonly #app: FastifyInstance;
+  readonly #closeGraceMs: number;
+  readonly #sockets = new Set<Socket>();
+  #isClosing = false;
+  #onEmpty: (() => void) | undefined;
+
+  private constructor(app: FastifyInstance, closeGraceMs: number) {
+    this.#app = app;
+    this.#closeGraceMs = closeGraceMs;
+    this.server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => {
+        this.#sockets.delete(socket);
+        if (this.#sockets.size === 0) this.#onEmpty?.();
+      });
+    });
+    app.addHook('onSend', (_request, reply, payload, done) => {
+      if (this.#isClosing) void reply.header('connection', 'close');
+      done(null, payload);
+    });
+  }
+
+  static async create(
+    groups: readonly RouteGroup[],
+    limits: HttpLimits,
+    logger: Logger,
+    isPublic: boolean,
+  ): Promise<App> {
+    const bare = newApp(groups, limits, logger, isPublic);
+    const app = new App(bare, limits.closeGraceMs);
+    for (const group of groups) group.register(bare);
+    await bare.ready();
+    // Node starts to enforce header and request deadlines when a server begins to listen; this one never does.
+    app.server.emit('listening');
+    return app;
+  }
+
+  get server(): Server {
+    return this.#app.server;
+  }
+
+  /** An idle connection may have a request on its way: whoever sends one soon is answered, and told that it was the last. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+      if (this.#sockets.size === 0) resolve();
+    });
+    const idle = setTimeout(
+      () => this.server.closeIdleConnections(),
+      Math.min(IDLE_GRACE_MS, this.#closeGraceMs),
+    );
+    const hurry = setTimeout(() => {
+      this.server.closeAllConnections();
+      // Those that were upgraded have another owner.
+      this.#onEmpty?.();
+    }, this.#closeGraceMs);
+    await empty;
+    clearTimeout(idle);
+    clearTimeout(hurry);
+    // Stops the deadline checks; it says that it never listened.
+    this.server.close(() => undefined);
+    await this.#app.close();
+  }
+}
+
+function newApp(
   groups: readonly RouteGroup[],
   limits: HttpLimits,
   logger: Logger,
   isPublic: boolean,
-): Promise<FastifyInstance> {
+): FastifyInstance {
   const app = fastify({
     logger: false,
     bodyLimit: limits.maxBodyBytes,
@@ -172,8 +232,6 @@ async function createApp(
       .type('text/plain')
       .send(`Not found. This address serves:\n${served.map((line) => `  ${line}\n`).join('')}`);
   });
-  for (const group of groups) group.register(app);
-  await app.ready();
   return app;
 }
 
@@ -252,25 +310,4 @@ function refuseTunnel(_request: IncomingMessage, socket: Duplex): void {
   socket.end('HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n', () =>
     socket.destroy(),
   );
-}
-
-async function listen(server: Server, { host, port, fd = null }: InternalAddress): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const onError = (error: Error): void => reject(listenError(error, `internal port ${port}`));
-    server.once('error', onError);
-    server.listen(fd === null ? { host, port } : { fd }, () => {
-      server.off('error', onError);
-      resolve();
-    });
-  });
-}
-
-async function closeApp(app: FastifyInstance, graceMs: number): Promise<void> {
-  const { server } = app;
-  const hurry = setTimeout(() => server.closeAllConnections(), graceMs);
-  // Ends idle connections and, on the public server, stops the deadline checks; there it says that it never listened.
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  clearTimeout(hurry);
-  server.closeAllConnections();
-  await app.close();
 }

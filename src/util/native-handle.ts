@@ -61,11 +61,6 @@ function handleOf(socket: Socket): (ConnectionHandle & SendHandle) | undefined {
   return isConnectionHandle(handle) && !socket.destroyed ? handle : undefined;
 }
 
-/** A connection of a port that workers share through node:cluster, on its way to one of them. */
-export function isNewConnection(message: unknown): boolean {
-  return typeof message === 'object' && message !== null && 'act' in message && message.act === 'newconn';
-}
-
 /** The child says that the oldest unacknowledged handle has arrived (true) or could not be taken (false). */
 export function acknowledgement(internalMessage: unknown): boolean | undefined {
   if (typeof internalMessage !== 'object' || internalMessage === null || !('cmd' in internalMessage))

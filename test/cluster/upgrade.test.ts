@@ -1,47 +1,13 @@
 // The gateway itself is replaced, again and again, while official clients talk and others arrive: none of them notices.
-import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { CROWD_CHANNELS, Crowd } from '../helpers/crowd.ts';
-import { type Gateway, startGateway } from '../helpers/gateway.ts';
+import { startGateway } from '../helpers/gateway.ts';
 import { startRedis } from '../helpers/redis.ts';
 import { currentPrimary, currentWorkers, primaryPids, stopCurrent } from '../helpers/upgrading.ts';
+import { pageOf, Visitors } from '../helpers/visitors.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 const CLIENTS = Number(process.env['TEST_CLIENTS'] ?? 30);
-const ARRIVAL_PAUSE_MS = 5;
-
-/** Requests one after the other, each over a connection of its own, until it is told to stop. */
-class Visitors {
-  served = 0;
-  readonly refused: string[] = [];
-  readonly #running: Promise<void>;
-  #isOver = false;
-
-  constructor(gateway: Gateway) {
-    this.#running = this.#come(gateway);
-  }
-
-  async stop(): Promise<void> {
-    this.#isOver = true;
-    await this.#running;
-  }
-
-  async #come(gateway: Gateway): Promise<void> {
-    while (!this.#isOver) {
-      try {
-        const response = await fetch(`${gateway.httpUrl}/healthz`);
-        await response.arrayBuffer();
-        if (response.status === 200) this.served += 1;
-        else this.refused.push(`status ${response.status}`);
-      } catch (error) {
-        this.refused.push(
-          error instanceof Error ? `${error.message}: ${String(error.cause)}` : String(error),
-        );
-      }
-      await delay(ARRIVAL_PAUSE_MS);
-    }
-  }
-}
 
 for (const [engine, rounds] of [
   ['memory', 3],
@@ -57,7 +23,7 @@ for (const [engine, rounds] of [
       const crowd = new Crowd({ gateway, url: gateway.wsUrl, clients: CLIENTS });
       await crowd.gather(t);
       crowd.talk();
-      const visitors = new Visitors(gateway);
+      const visitors = new Visitors(t, pageOf({ port: gateway.port }, '/healthz'));
       for (let round = 1; round <= rounds; round++) {
         const [primary, workers] = [currentPrimary(gateway), await currentWorkers(gateway)];
         const { exit, output } = await gateway.command(t, 'upgrade');

@@ -10,7 +10,8 @@ import { waitFor } from './wait-for.ts';
 
 export interface CrowdOptions {
   readonly gateway: Gateway;
-  readonly url: string;
+  /** Several: they come in by turns. */
+  readonly url: string | readonly string[];
   readonly clients: number;
   readonly socket?: ClientOptions;
   /** Requests of the server API may fail. */
@@ -73,9 +74,16 @@ export class Crowd {
   /** Connects everybody; half of them speak JSON, half Protobuf. */
   async gather(scope: Scope): Promise<void> {
     const { url, clients, socket = {} } = this.#options;
+    const urls = typeof url === 'string' ? [url] : url;
     for (let at = 0; at < clients; at += 20) {
       const some = Array.from({ length: Math.min(20, clients - at) }, (_, index) => at + index);
-      await Promise.all(some.map((number) => this.#join(scope, number, url, socket)));
+      await Promise.all(
+        some.map((number) => {
+          // Two of each, as every other one speaks Protobuf.
+          const way = urls[Math.floor(number / 2) % urls.length] ?? '';
+          return this.#join(scope, number, way, socket);
+        }),
+      );
     }
   }
 

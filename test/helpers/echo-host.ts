@@ -33,7 +33,9 @@ export class EchoHost {
   readonly survey = new HostSurvey();
   readonly heartbeat: Heartbeat;
   readonly listener: PublicListener;
+  readonly internal: PublicListener;
   port = 0;
+  internalPort = 0;
 
   constructor(options: EchoHostOptions) {
     const logger = createLogger({ level: 'silent', role: 'primary', pretty: false });
@@ -76,6 +78,10 @@ export class EchoHost {
     );
     this.supervisor.observe(this.assigner, this.survey, this.heartbeat);
     this.listener = new PublicListener({ logger, onConnection: (socket) => this.heads.accept(socket) });
+    this.internal = new PublicListener({
+      logger,
+      onConnection: (socket) => this.assigner.acceptInternal(socket),
+    });
   }
 
   static async start(scope: Scope, options: EchoHostOptions = {}): Promise<EchoHost> {
@@ -88,8 +94,9 @@ export class EchoHost {
   static async listen(scope: Scope, options: EchoHostOptions = {}): Promise<EchoHost> {
     const host = new EchoHost(options);
     scope.teardown(() => host.stop());
-    const address = await host.listener.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 });
-    host.port = Number(address.split(':').at(-1));
+    const anywhere = { kind: 'tcp', host: '127.0.0.1', port: 0 } as const;
+    host.port = Number((await host.listener.listen(anywhere)).split(':').at(-1));
+    host.internalPort = Number((await host.internal.listen(anywhere)).split(':').at(-1));
     return host;
   }
 
@@ -114,6 +121,7 @@ export class EchoHost {
 
   async stop(): Promise<void> {
     this.listener.close();
+    this.internal.close();
     this.heads.close();
     this.assigner.close();
     this.supervisor.leave(0, 2000);

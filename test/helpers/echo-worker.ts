@@ -1,16 +1,13 @@
 // A worker program for tests of the process side: HTTP that says who answered, upgrades that echo raw bytes.
-import { once } from 'node:events';
 import { openSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { serveAssignedConnections } from '../../src/cluster/assigned-connections.ts';
 import { WorkerLink } from '../../src/cluster/worker-link.ts';
-import { portOf } from './port-of.ts';
 
 interface EchoConfig {
   /** Slots whose worker ends before it is ready. */
   readonly crashingSlots?: readonly number[];
   readonly neverReady?: boolean;
-  readonly internalPort?: number;
   readonly requestTimeoutMs?: number;
 }
 
@@ -88,12 +85,6 @@ link.onDrain(({ durationMs }) => {
 });
 link.onHurry(end);
 link.onStop(end);
-serveAssignedConnections(server, link);
-const addresses: string[] = [];
-if (config.internalPort !== undefined) {
-  const internal = createServer((_request, response) => response.end(String(slot)));
-  internal.listen(config.internalPort, '127.0.0.1');
-  await once(internal, 'listening');
-  addresses.push(`127.0.0.1:${portOf(internal)}`);
-}
-if (config.neverReady !== true) link.ready(addresses);
+const internal = createServer((_request, response) => response.end(String(slot)));
+serveAssignedConnections(server, internal, link);
+if (config.neverReady !== true) link.ready();

@@ -1,4 +1,5 @@
 // The server API over real HTTP, on the embedded engine.
+import { once } from 'node:events';
 import type { RpcHandler } from '../../src/api/rpc.ts';
 import { apiMethods } from '../../src/api/methods.ts';
 import { createServerApi } from '../../src/api/server-api.ts';
@@ -76,11 +77,13 @@ export async function serverApi(
   );
   const servers = await createHttpServers({
     groups: [api],
-    internal: { host: '127.0.0.1', port: 0 },
+    hasInternal: true,
     logger,
   });
   scope.teardown(() => servers.close());
-  if (servers.internalServer === undefined) throw new Error('no internal listener');
+  if (servers.internalServer === undefined) throw new Error('no internal server');
+  servers.internalServer.listen(0, '127.0.0.1');
+  await once(servers.internalServer, 'listening');
   const base = `http://127.0.0.1:${portOf(servers.internalServer)}`;
   return {
     base,

@@ -11,7 +11,7 @@ import { tempDir } from '../helpers/temp-dir.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
-t.test('the log says which port is taken, and the gateway serves once it is free', async (t) => {
+t.test('the log says which port is taken, and the gateway does not serve', async (t) => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');
   const port = portOf(other);
@@ -23,14 +23,11 @@ t.test('the log says which port is taken, and the gateway serves once it is free
     JSON.stringify({ workers: 1, http_server, control: { socket: join(directory, 'c.sock') } }),
   );
   const child = new Child(t, process.execPath, [MAIN, 'serve', '--config', config]);
-  await child.waitUntil('the reason', () =>
-    child.output.includes(
-      `"reason":"internal port ${port} is in use by another program: stop it or choose another"`,
-    ),
+  t.same(await child.exited, { code: 1, signal: null });
+  t.match(
+    child.output,
+    `"reason":"internal port ${port} is in use by another program: stop it or choose another"`,
   );
-  await child.waitUntil('the next attempt', () => child.output.includes('a new one follows'));
   t.notMatch(child.output, /^ {4}at /m, 'without a trace of our own code');
   other.close();
-  await child.waitUntil('the start', () => child.output.includes(`"internal":["127.0.0.1:${port}"]`));
-  t.match(await child.stop('SIGTERM'), { code: 0 });
 });

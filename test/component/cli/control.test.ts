@@ -38,7 +38,6 @@ const idle: WorkerStatus = {
   sinceMs: 61_000,
   retryInMs: null,
   crashLooping: false,
-  addresses: [],
   lastFailure: null,
 };
 
@@ -54,6 +53,7 @@ const status: HostReport = {
     window: { neededMs: 40_000, windowMs: 26_000, limitMs: 26_000, chosenMs: null },
   }),
   listening: ['127.0.0.1:8000'],
+  internal: [],
   connections: 12,
   connectionsAllowed: 39_600,
   queued: 0,

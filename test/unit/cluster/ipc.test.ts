@@ -2,7 +2,7 @@
 import t from 'tap';
 import { isToPrimary, isToWorker, type ToPrimary, type ToWorker } from '../../../src/cluster/ipc.ts';
 
-const facts = { config: {}, slot: 1, slots: 2, incarnation: 1, internalFd: null, engineSocketPath: '' };
+const facts = { config: {}, slot: 1, slots: 2, incarnation: 1, engineSocketPath: '' };
 const vitals = {
   loopLagMs: 1.5,
   rssBytes: 1,
@@ -15,7 +15,7 @@ const vitals = {
 const toWorker: { readonly [Type in ToWorker['type']]: ToWorker & { readonly type: Type } } = {
   start: { type: 'start', facts },
   ping: { type: 'ping', id: 1 },
-  assign: { type: 'assign', head: new Uint8Array(3) },
+  assign: { type: 'assign', door: 'public', head: new Uint8Array(3) },
   drain: { type: 'drain', durationMs: 5 },
   hurry: { type: 'hurry' },
   leaving: { type: 'leaving', detail: 'why' },
@@ -34,7 +34,7 @@ const toWorker: { readonly [Type in ToWorker['type']]: ToWorker & { readonly typ
 
 const toPrimary: { readonly [Type in ToPrimary['type']]: ToPrimary & { readonly type: Type } } = {
   hello: { type: 'hello', version: 1 },
-  ready: { type: 'ready', addresses: ['127.0.0.1:1'], immovable: '' },
+  ready: { type: 'ready', immovable: '' },
   failed: { type: 'failed', reason: 'no', isConfig: false },
   'last-words': { type: 'last-words', kind: 'metrics', value: 1 },
   pong: { type: 'pong', id: 1, vitals },
