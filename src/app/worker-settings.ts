@@ -1,7 +1,7 @@
 // From the configuration as written to what the rooms of a worker take.
 import type { CommandSettings } from '../commands/command-deps.ts';
 import type { Config } from '../config/schema.ts';
-import type { ConnectionShared } from '../connection/connection.ts';
+import type { ConnectionShared } from '../connection/surroundings.ts';
 import type { AdmissionLimits } from '../gateway/admission.ts';
 import type { LogLevel } from '../observe/logger.ts';
 import { unidirectionalCause } from '../protocol/unidirectional.ts';

@@ -2,7 +2,8 @@
 import type { Server } from 'node:http';
 import { OriginPolicy } from '../auth/origins.ts';
 import type { Config } from '../config/schema.ts';
-import type { Connection, ConnectionShared } from '../connection/connection.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { ConnectionShared } from '../connection/surroundings.ts';
 import type { NodeBus } from '../engine/node-bus.ts';
 import type { Admission } from '../gateway/admission.ts';
 import { SessionReader } from '../gateway/client-request.ts';

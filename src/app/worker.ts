@@ -10,7 +10,7 @@ import { Control } from '../commands/control.ts';
 import { releaseSlot } from '../commands/subscribe.ts';
 import { CommandDispatcher } from '../commands/dispatcher.ts';
 import type { Config } from '../config/schema.ts';
-import type { ConnectionShared } from '../connection/connection.ts';
+import type { ConnectionShared } from '../connection/surroundings.ts';
 import { Flusher } from '../connection/flusher.ts';
 import type { BrokerListener } from '../engine/broker.ts';
 import { Admission } from '../gateway/admission.ts';

@@ -1,5 +1,6 @@
 // Carries out the commands of all connections of a worker and sees to it that each is answered, whatever happens.
-import type { Connection, ConnectionOwner } from '../connection/connection.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { ConnectionOwner } from '../connection/surroundings.ts';
 import { type CloseCause, CloseCauses } from '../protocol/close-causes.ts';
 import type { Command } from '../protocol/commands.ts';
 import { type ReplyError, ReplyErrors } from '../protocol/reply-errors.ts';

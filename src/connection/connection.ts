@@ -6,14 +6,12 @@ import { frameMessage, frameMessages } from '../protocol/message-framing.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import type { Codec, Message, Push, Result } from '../protocol/replies.ts';
 import type { ReplyError } from '../protocol/reply-errors.ts';
-import type { Clock } from '../util/clock.ts';
-import type { DeadlineWheel, Timed } from '../util/deadline-wheel.ts';
+import type { Timed } from '../util/deadline-wheel.ts';
 import { type BucketRate, charge, fullBucket } from '../util/token-bucket.ts';
 import {
   type ConnectionEffect,
   type ConnectionEvent,
   type ConnectionState,
-  type HeartbeatTiming,
   justRuns,
   nextDeadlineMs,
   openedState,
@@ -21,39 +19,14 @@ import {
 } from './connection-state.ts';
 import { Inbox } from './inbox.ts';
 import { Moving } from './moving.ts';
-import type { Flushable, Flusher } from './flusher.ts';
-import { type FrameClass, Outbox, type OutboxCounters, type OutboxLimits } from './outbox.ts';
+import type { Flushable } from './flusher.ts';
+import { type FrameClass, Outbox } from './outbox.ts';
 import { PingAnswers } from './ping-answers.ts';
 import type { Session, SessionSnapshot } from './session.ts';
 import { snapshotOf, stateOnArrival } from './snapshot.ts';
 import type { Subscription } from './subscription.ts';
+import type { ConnectionShared } from './surroundings.ts';
 import type { Transport } from './transport.ts';
-
-/** What a connection asks of its surroundings; one object for all connections of a worker. */
-export interface ConnectionOwner {
-  /** Carries a command out. Must answer it (or close) however it ends; never throws or rejects. */
-  onCommand(connection: Connection, command: Command): void | Promise<void>;
-  onExpire(connection: Connection): void;
-  onSubscriptionDeadline(connection: Connection): void;
-  /** Called once, at once when the connection ends: give up everything it registered. */
-  onClosed(connection: Connection, cause: CloseCause): void;
-}
-
-export interface ConnectionShared {
-  readonly owner: ConnectionOwner;
-  readonly clock: Clock;
-  readonly wheel: DeadlineWheel;
-  readonly flusher: Flusher;
-  readonly outboxLimits: OutboxLimits;
-  readonly outboxCounters: OutboxCounters;
-  readonly staleCloseDelayMs: number;
-  readonly timing: HeartbeatTiming;
-  /** Of each peer; undefined: no limit. */
-  readonly inboundBytes: BucketRate | undefined;
-  /** Commands of one connection carried out at the same time, at least 1. */
-  readonly concurrency: number;
-  readonly codecs: Readonly<Record<'json' | 'protobuf', Codec>>;
-}
 
 export class Connection implements Timed, Flushable {
   deadlineMs = Infinity;
@@ -70,7 +43,6 @@ export class Connection implements Timed, Flushable {
   #replies: Message[] | undefined;
   #batching = false;
   #dirty = false;
-  #drainsAtSkippedPing = -1;
   #pingAnswers: PingAnswers | undefined;
   #moving: Moving | undefined;
 
@@ -348,9 +320,8 @@ export class Connection implements Timed, Flushable {
 
   /** Behind unread bytes a ping would prove nothing for long; that some of them were read proves enough. */
   #skipPing(): void {
-    if (this.#outbox.drains === this.#drainsAtSkippedPing) this.close(CloseCauses.slow);
-    else this.dispatch({ type: 'ping_skipped' });
-    this.#drainsAtSkippedPing = this.#outbox.drains;
+    if (this.#outbox.takeProgress()) this.dispatch({ type: 'ping_skipped' });
+    else this.close(CloseCauses.slow);
   }
 
   #sayLastWords(cause: CloseCause): void {

@@ -30,7 +30,8 @@ export class Outbox {
   #frames: Buffer[] | undefined;
   #bytes = 0;
   #blocked = false;
-  #drains = 0;
+  /** Since somebody asked, or never did. */
+  #hasDrained = true;
 
   constructor(limits: OutboxLimits, counters: OutboxCounters) {
     this.#limits = limits;
@@ -51,9 +52,11 @@ export class Outbox {
     return this.#blocked;
   }
 
-  /** How often a pause has ended: a blocked outbox whose count stands still has a peer that reads nothing. */
-  get drains(): number {
-    return this.#drains;
+  /** Whether a pause has ended since this was asked last: while none does, its peer reads nothing. The first answer is yes. */
+  takeProgress(): boolean {
+    const hasDrained = this.#hasDrained;
+    this.#hasDrained = false;
+    return hasDrained;
   }
 
   /** False when the limit is passed: the peer is a slow consumer, and the frame was not taken. */
@@ -82,7 +85,7 @@ export class Outbox {
 
   drained(transport: Transport): void {
     this.#blocked = false;
-    this.#drains += 1;
+    this.#hasDrained = true;
     this.flush(transport);
   }
 

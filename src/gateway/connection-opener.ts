@@ -1,5 +1,6 @@
 // The last step of every way in: a transport becomes a connection of this worker.
-import { Connection, type ConnectionShared } from '../connection/connection.ts';
+import { Connection } from '../connection/connection.ts';
+import type { ConnectionShared } from '../connection/surroundings.ts';
 import type { Session, SessionSnapshot } from '../connection/session.ts';
 import type { Transport } from '../connection/transport.ts';
 import type { HotCounters } from '../observe/hot-counters.ts';

@@ -1,5 +1,6 @@
 // Every connection of this worker from the handshake on, whether its client has said who it is or not.
-import type { Connection, ConnectionOwner } from '../connection/connection.ts';
+import type { Connection } from '../connection/connection.ts';
+import type { ConnectionOwner } from '../connection/surroundings.ts';
 import type { CloseCause } from '../protocol/close-causes.ts';
 import type { Command } from '../protocol/commands.ts';
 import type { EmulatedSessions } from './emulated-sessions.ts';

@@ -1,5 +1,6 @@
 // Connections without a gateway around them: fake transport, fake clock, and an owner that does what the test says.
-import { Connection, type ConnectionShared } from '../../src/connection/connection.ts';
+import { Connection } from '../../src/connection/connection.ts';
+import type { ConnectionShared } from '../../src/connection/surroundings.ts';
 import { Flusher } from '../../src/connection/flusher.ts';
 import type { Session } from '../../src/connection/session.ts';
 import type { CloseCause } from '../../src/protocol/close-causes.ts';
