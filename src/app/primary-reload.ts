@@ -50,7 +50,7 @@ export class PrimaryReload {
       onArrived: (at) => {
         if (at instanceof WorkerProcess) assigner.arrivedAt(at);
       },
-      otherWorker: () => supervisor.serving()[0],
+      otherWorker: (than) => supervisor.serving().find((worker) => !than.includes(worker)),
     });
     this.#canary = new Canary({
       socketPath: join(tmpdir(), `holdfast-canary-${randomBytes(6).toString('hex')}.sock`),

@@ -66,6 +66,7 @@ export function workerMoves(deps: WorkerMovesDeps, config: Config): WorkerMoves 
   link.onMoves({
     move: (order) => void moveOut.move(order),
     stop: () => moveOut.stop('stopped'),
+    parked: (id) => moveOut.parked(id),
     moved: (id, at) => moveOut.moved(id, at),
     notMoved: (id, reason) => moveOut.notMoved(id, reason),
     take: (move, payload, handle) =>

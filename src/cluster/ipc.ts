@@ -104,6 +104,8 @@ export type ToWorker =
   | { readonly type: 'move-stop' }
   /** Comes with the handle of a connection of another worker. */
   | ({ readonly type: 'move-in'; readonly payload: Uint8Array } & MoveId)
+  /** The primary keeps its copy of this connection until it is told where to send it, or `unpark`. */
+  | { readonly type: 'parked'; readonly id: number }
   | { readonly type: 'moved'; readonly id: number; readonly node: string }
   | { readonly type: 'not-moved'; readonly id: number; readonly reason: string }
   /** What another worker says about connections that move. */
@@ -131,11 +133,17 @@ export type ToPrimary =
   | { readonly type: 'draining'; readonly remaining: number; readonly ordered: number }
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly type: 'collect'; readonly id: number; readonly kind: string; readonly params: unknown }
-  /** Comes with the handle of a connection for the worker with the process id `to`. */
+  /** Comes with the handle of a connection that is about to move. */
+  | { readonly type: 'park'; readonly id: number }
+  /** It stays. */
+  | { readonly type: 'unpark'; readonly id: number }
+  /** Comes with the handle of a connection for the worker with the process id `to`, unless it was parked. */
   | {
       readonly type: 'move-out';
       readonly to: number;
       readonly id: number;
+      /** Of the message `park`; 0 when it comes with the handle. */
+      readonly parked: number;
       readonly payload: Uint8Array;
     }
   /** Is this one of ours still on its way? Answered by `not-moved` when it is not and never arrived. */
@@ -201,6 +209,7 @@ const toWorkerChecks: { readonly [Type in ToWorker['type']]: (message: Fields) =
   move: (m) => isCount(m['to']) && typeof m['sid'] === 'string' && (m['part'] === null || isPart(m['part'])),
   'move-stop': () => true,
   'move-in': (m) => isCount(m['from']) && isCount(m['id']) && m['payload'] instanceof Uint8Array,
+  parked: (m) => isCount(m['id']),
   moved: (m) => isCount(m['id']) && typeof m['node'] === 'string',
   'not-moved': (m) => isCount(m['id']) && typeof m['reason'] === 'string',
   peer: (m) => isCount(m['from']),
@@ -223,7 +232,10 @@ const toPrimaryChecks: { readonly [Type in ToPrimary['type']]: (message: Fields)
   draining: (m) => isCount(m['remaining']) && isCount(m['ordered']),
   answer: (m) => isCount(m['id']),
   collect: (m) => isCount(m['id']) && typeof m['kind'] === 'string',
-  'move-out': (m) => isCount(m['to']) && isCount(m['id']) && m['payload'] instanceof Uint8Array,
+  park: (m) => isCount(m['id']),
+  unpark: (m) => isCount(m['id']),
+  'move-out': (m) =>
+    isCount(m['to']) && isCount(m['id']) && isCount(m['parked']) && m['payload'] instanceof Uint8Array,
   'move-query': (m) => isCount(m['id']),
   arrived: (m) => isCount(m['from']) && isCount(m['id']) && typeof m['node'] === 'string',
   declined: (m) => isCount(m['from']) && isCount(m['id']) && typeof m['reason'] === 'string',

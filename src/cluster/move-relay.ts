@@ -1,5 +1,6 @@
 // Passes connections from one worker to another, and keeps a silent copy of each until the new owner has said that it has
-// it: whoever dies on the way, a connection has exactly one owner, or it is given to somebody who lives.
+// it: whoever dies on the way, a connection has exactly one owner, or it is given to somebody who lives. One with bytes that
+// its sender cannot take back is parked here first, so that the sender can close its own copy; from then on it has no way back.
 import type { SendHandle } from 'node:child_process';
 import type { Logger } from '../observe/logger.ts';
 import { type ConnectionHandle, isConnectionHandle } from '../util/native-handle.ts';
@@ -19,8 +20,8 @@ interface MoveRelayDeps {
   readonly logger: Logger;
   /** It lives on at this worker. */
   readonly onArrived: (at: MovePeer) => void;
-  /** Neither the worker that sent this connection nor the one that was to have it is there any more. */
-  readonly otherWorker: () => MovePeer | undefined;
+  /** For a connection that none of these can have any more. */
+  readonly otherWorker: (than: readonly MovePeer[]) => MovePeer | undefined;
 }
 
 class InFlight implements Parcel {
@@ -30,6 +31,8 @@ class InFlight implements Parcel {
   readonly #handle: ConnectionHandle & SendHandle;
   readonly #relay: MoveRelay;
   to: MovePeer;
+  /** The sender has closed its copy. */
+  readonly isOnlyCopy: boolean;
   /** The process next on its way has the descriptor. */
   isDelivered = false;
 
@@ -38,7 +41,9 @@ class InFlight implements Parcel {
     move: { readonly from: MovePeer; readonly to: MovePeer },
     message: ToWorker & { readonly type: 'move-in' },
     handle: ConnectionHandle & SendHandle,
+    isOnlyCopy: boolean,
   ) {
+    this.isOnlyCopy = isOnlyCopy;
     this.key = keyOf(message);
     this.from = move.from;
     this.to = move.to;
@@ -68,6 +73,10 @@ class InFlight implements Parcel {
 export class MoveRelay implements WorkerObserver {
   readonly #deps: MoveRelayDeps;
   readonly #inFlight = new Map<string, InFlight>();
+  readonly #parked = new Map<
+    string,
+    { readonly from: MovePeer; readonly handle: ConnectionHandle & SendHandle }
+  >();
   readonly #workers = new Map<number, MovePeer>();
 
   constructor(deps: MoveRelayDeps) {
@@ -76,7 +85,7 @@ export class MoveRelay implements WorkerObserver {
 
   /** Connections between two workers. */
   get size(): number {
-    return this.#inFlight.size;
+    return this.#inFlight.size + this.#parked.size;
   }
 
   forked(process: MovePeer): void {
@@ -101,7 +110,9 @@ export class MoveRelay implements WorkerObserver {
   }
 
   message(process: MovePeer, message: ToPrimary, handle?: unknown): void {
-    if (message.type === 'move-out') this.#relay(process, message, handle);
+    if (message.type === 'park') this.#park(process, message.id, handle);
+    else if (message.type === 'unpark') this.#takeParked(process, message.id)?.close();
+    else if (message.type === 'move-out') this.#relay(process, message, handle);
     else if (message.type === 'move-query') this.#lookFor(process, message.id);
     else if (message.type === 'arrived') this.#arrived(process, message, message.node);
     else if (message.type === 'declined') {
@@ -116,6 +127,11 @@ export class MoveRelay implements WorkerObserver {
   gone(process: MovePeer): void {
     this.#workers.delete(process.pid);
     for (const worker of this.#workers.values()) worker.post({ type: 'peer-gone', from: process.pid });
+    for (const [key, { from, handle }] of this.#parked) {
+      if (from !== process) continue;
+      this.#parked.delete(key);
+      handle.close();
+    }
     for (const move of this.#inFlight.values()) {
       if (move.to === process) this.undelivered(move, 'the worker that was to have it has ended');
     }
@@ -135,17 +151,13 @@ export class MoveRelay implements WorkerObserver {
   /** It has not been touched by the one that was to have it. */
   undelivered(move: InFlight, reason: string): void {
     if (this.#inFlight.get(move.key) !== move) return;
-    if (move.from.connected) {
+    const canGoBack = move.from.connected && !move.isOnlyCopy;
+    const other = canGoBack ? undefined : this.#deps.otherWorker([move.from, move.to]);
+    if (other === undefined) {
       this.#inFlight.delete(move.key);
       move.close();
       move.from.post({ type: 'not-moved', id: move.message.id, reason });
-      return;
-    }
-    const other = this.#deps.otherWorker();
-    if (other === undefined || other === move.to) {
-      this.#inFlight.delete(move.key);
-      move.close();
-      this.#deps.logger.warn({ reason }, 'connection lost: nobody could take it');
+      if (!canGoBack) this.#deps.logger.warn({ reason }, 'connection lost: nobody could take it');
       return;
     }
     move.to = other;
@@ -157,32 +169,56 @@ export class MoveRelay implements WorkerObserver {
   close(): void {
     for (const move of this.#inFlight.values()) move.close();
     this.#inFlight.clear();
+    for (const { handle } of this.#parked.values()) handle.close();
+    this.#parked.clear();
+  }
+
+  #park(from: MovePeer, id: number, handle: unknown): void {
+    if (!isConnectionHandle(handle)) {
+      from.post({ type: 'not-moved', id, reason: NOT_HERE });
+      return;
+    }
+    this.#parked.set(keyOf({ from: from.pid, id }), { from, handle });
+    from.post({ type: 'parked', id });
+  }
+
+  #takeParked(from: MovePeer, id: number): (ConnectionHandle & SendHandle) | undefined {
+    const key = keyOf({ from: from.pid, id });
+    const parked = this.#parked.get(key);
+    this.#parked.delete(key);
+    return parked?.handle;
   }
 
   #relay(
     from: MovePeer,
-    { to: pid, id, payload }: ToPrimary & { readonly type: 'move-out' },
-    handle: unknown,
+    { to: pid, id, parked: parkedId, payload }: ToPrimary & { readonly type: 'move-out' },
+    sent: unknown,
   ): void {
-    const to = this.#workers.get(pid);
+    const parked = this.#takeParked(from, parkedId);
+    const handle = parked ?? sent;
     if (!isConnectionHandle(handle)) {
-      from.post({ type: 'not-moved', id, reason: 'the connection itself did not reach the primary' });
+      from.post({ type: 'not-moved', id, reason: NOT_HERE });
       return;
     }
+    const meant = this.#workers.get(pid);
+    const isThere = meant?.connected === true;
+    const to = isThere || parked === undefined ? meant : this.#deps.otherWorker([from]);
     if (to?.connected !== true) {
       handle.close();
       from.post({ type: 'not-moved', id, reason: 'the worker that was to have it is not there' });
       return;
     }
-    const move = new InFlight(this, { from, to }, { type: 'move-in', from: from.pid, id, payload }, handle);
+    const message = { type: 'move-in', from: from.pid, id, payload } as const;
+    const move = new InFlight(this, { from, to }, message, handle, parked !== undefined);
     this.#inFlight.set(move.key, move);
     to.deliver(move);
   }
 
   /** What was lost on the way here was never here. */
   #lookFor(from: MovePeer, id: number): void {
-    if (this.#inFlight.has(keyOf({ from: from.pid, id }))) return;
-    from.post({ type: 'not-moved', id, reason: 'it did not reach the primary' });
+    const key = keyOf({ from: from.pid, id });
+    if (this.#inFlight.has(key) || this.#parked.has(key)) return;
+    from.post({ type: 'not-moved', id, reason: NOT_HERE });
   }
 
   #arrived(at: MovePeer, id: MoveId, node: string): void {
@@ -194,6 +230,8 @@ export class MoveRelay implements WorkerObserver {
     move.from.post({ type: 'moved', id: id.id, node });
   }
 }
+
+const NOT_HERE = 'the connection itself did not reach the primary';
 
 function keyOf({ from, id }: MoveId): string {
   return `${from}:${id}`;

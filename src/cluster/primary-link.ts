@@ -248,7 +248,11 @@ export class PrimaryLink implements WorkerObserver {
     }
     if (message.type === 'move-in') {
       const from = this.#remote.get(message.from) ?? this.#departed(message.from);
-      relay.message(from, { type: 'move-out', to, id: message.id, payload: message.payload }, handle);
+      relay.message(
+        from,
+        { type: 'move-out', to, id: message.id, parked: 0, payload: message.payload },
+        handle,
+      );
     } else if (message.type === 'moved') {
       relay.arrivedBeyond({ from: to, id: message.id }, message.node);
     } else if (message.type === 'not-moved') {

@@ -26,6 +26,7 @@ export type AssignedHandler = (head: Buffer, handle: unknown, door: DoorKind) =>
 export interface MoveListener {
   move(order: MoveOrder): void;
   stop(): void;
+  parked(id: number): void;
   moved(id: number, node: string): void;
   notMoved(id: number, reason: string): void;
   take(move: MoveId, payload: Uint8Array, handle: unknown): void;
@@ -126,10 +127,20 @@ export class WorkerLink {
     this.#moveListener = listener;
   }
 
-  /** Sends a connection towards another worker; this process's copy stays open. */
+  /** Gives the primary a copy of a connection to keep; answered by `parked`. */
+  park(id: number, handle: SendHandle): void {
+    if (process.connected) process.send?.({ type: 'park', id }, handle, undefined, ignoreSendError);
+  }
+
+  /** The primary gives its copy up. */
+  unpark(id: number): void {
+    post({ type: 'unpark', id });
+  }
+
+  /** Sends a connection towards another worker; this process's copy stays open. `parked`: see MoveOutLink. */
   moveOut(
-    move: { readonly to: number; readonly id: number; readonly payload: Buffer },
-    handle: SendHandle,
+    move: { readonly to: number; readonly id: number; readonly parked: number; readonly payload: Buffer },
+    handle: SendHandle | undefined,
   ): void {
     if (process.connected) process.send?.({ type: 'move-out', ...move }, handle, undefined, ignoreSendError);
   }
@@ -305,6 +316,9 @@ export class WorkerLink {
         else this.#moveListener.take({ from, id }, payload, handle);
         return;
       }
+      case 'parked':
+        this.#moveListener?.parked(message.id);
+        return;
       case 'moved':
         this.#moveListener?.moved(message.id, message.node);
         return;

@@ -133,6 +133,16 @@ export class Connection implements Timed, Flushable {
     return this.snapshot();
   }
 
+  /** What is still to be written, for another worker to do; it is no longer here. While frozen. */
+  takeUnsent(): readonly Buffer[] {
+    return this.#outbox.takeAll();
+  }
+
+  /** What another worker has not written, in front of everything else. While frozen. */
+  queueUnsent(frames: readonly Buffer[]): void {
+    for (const frame of frames) this.#outbox.push(frame, 'control', this.transport);
+  }
+
   /** It is here again, or has arrived: goes on where it stopped. */
   thaw(): void {
     const moving = this.#moving;

@@ -89,6 +89,14 @@ export class Outbox {
     this.flush(transport);
   }
 
+  /** Gives what is queued to somebody who will write it. */
+  takeAll(): readonly Buffer[] {
+    const frames = this.#frames ?? (this.#only === undefined ? [] : [this.#only]);
+    this.#counters.sums.queuedBytes -= this.#bytes;
+    this.#reset();
+    return frames;
+  }
+
   /** Throws away what is queued. */
   clear(): void {
     this.#counters.dropped.value += this.#count;

@@ -9,7 +9,7 @@ import type { Transport, TransportKind } from '../connection/transport.ts';
 import { type CloseCause, CloseCauses } from '../protocol/close-causes.ts';
 import { connectFrame } from '../protocol/unidirectional.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
-import { type ConnectionHandle, freeze, hasEnded, thaw } from '../util/native-handle.ts';
+import { type ConnectionHandle, freeze, hasEnded, thaw, unsentBytes } from '../util/native-handle.ts';
 import type { FrameTracker } from './frame-tracker.ts';
 
 /** The class that the WebSocket server makes: it leads its listeners, which are shared, to their connection. */
@@ -48,6 +48,8 @@ export class WebSocketTransport implements Transport {
   readonly #ws: GatewaySocket;
   readonly #socket: Duplex;
   readonly #tracker: FrameTracker;
+  /** Written since the kernel last took all at once; undefined while it does. */
+  #untaken: Buffer[] | undefined;
 
   constructor(ws: GatewaySocket, socket: Duplex, format: WireFormat, tracker: FrameTracker) {
     this.#ws = ws;
@@ -63,23 +65,39 @@ export class WebSocketTransport implements Transport {
   }
 
   /**
-   * Takes in what has come, and from then on reads and writes nothing, until `thaw` or `destroy`. Called while reading is
-   * paused; when it cannot be done now, everything is as before.
+   * Takes in what has come, and from then on reads nothing, until `thaw` or `destroy`. Called while reading is paused; when
+   * it cannot be done now, everything is as before. Unless `withUnsent`, a connection with bytes that the kernel has not
+   * taken is left alone: those cannot be kept from being written but by `destroy`.
    */
-  freeze(): FrozenWebSocket | Unmovable {
+  freeze(withUnsent = false): FrozenWebSocket | Unmovable {
     const socket = this.#socket;
     if (!(socket instanceof Socket)) return 'closing';
-    const before = this.#obstacle(socket);
+    const before = this.#obstacle(socket, withUnsent);
     if (before !== undefined) return before;
     this.#ws.pause();
     const handle = freeze(socket);
     if (handle === undefined) return 'closing';
     // Into ws and the connection.
     while (socket.read() !== null);
-    const obstacle = this.#obstacle(socket);
+    const obstacle = this.#obstacle(socket, withUnsent);
     if (obstacle === undefined) return { handle, tail: this.#tracker.tail() };
     thaw(socket);
     return obstacle;
+  }
+
+  /** Why it cannot be moved as it stands, what the kernel has not taken aside. */
+  get obstacle(): Unmovable | undefined {
+    return this.#socket instanceof Socket ? this.#obstacle(this.#socket, true) : 'closing';
+  }
+
+  /** What the kernel has not taken, as of this moment; undefined when others than this transport have written, too. */
+  unsent(): Buffer | undefined {
+    if (!(this.#socket instanceof Socket)) return undefined;
+    const bytes = unsentBytes(this.#socket);
+    const written = Buffer.concat(this.#untaken ?? []);
+    if (bytes === 0) return Buffer.alloc(0);
+    const isOurs = this.#endsWithWhole(this.#socket.writableLength);
+    return isOurs && bytes <= written.length ? written.subarray(written.length - bytes) : undefined;
   }
 
   /** It was not taken: reading may be resumed. */
@@ -87,9 +105,9 @@ export class WebSocketTransport implements Transport {
     if (this.#socket instanceof Socket) thaw(this.#socket);
   }
 
-  #obstacle(socket: Socket): Unmovable | undefined {
+  #obstacle(socket: Socket, withUnsent: boolean): Unmovable | undefined {
     if (this.#ws.readyState !== WebSocket.OPEN || socket.destroyed || hasEnded(socket)) return 'closing';
-    if (this.#ws.bufferedAmount > 0 || socket.writableLength > 0) return 'unsent';
+    if (this.#ws.bufferedAmount > (withUnsent ? socket.writableLength : 0)) return 'unsent';
     return this.#tracker.messages === this.#ws.delivered ? undefined : 'busy';
   }
 
@@ -115,11 +133,37 @@ export class WebSocketTransport implements Transport {
 
   write(frames: Buffer): boolean {
     if (this.#socket.destroyed) return true;
-    if (this.#socket.write(frames)) return true;
+    const mayGoOn = this.#socket.write(frames);
+    if (this.#socket.writableLength === 0) {
+      this.#untaken = undefined;
+      return true;
+    }
+    this.#remember(frames);
+    if (mayGoOn) return true;
     const { connection } = this.#ws;
     // Rare (a slow reader, a large message): a listener for just this pause costs idle connections nothing.
-    this.#socket.once('drain', () => connection?.onTransportDrain());
+    this.#socket.once('drain', () => {
+      this.#untaken = undefined;
+      connection?.onTransportDrain();
+    });
     return false;
+  }
+
+  /** Of a peer that reads slowly. */
+  #remember(frames: Buffer): void {
+    const isAlone = this.#socket.writableLength === frames.length;
+    if (isAlone || this.#untaken === undefined) this.#untaken = [frames];
+    else this.#untaken.push(frames);
+  }
+
+  /** Whether the last of what was written makes up so many bytes, with nothing of others between. */
+  #endsWithWhole(bytes: number): boolean {
+    let rest = bytes;
+    for (const frames of (this.#untaken ?? []).toReversed()) {
+      if (rest <= 0) break;
+      rest -= frames.length;
+    }
+    return rest === 0;
   }
 
   pauseReading(): void {

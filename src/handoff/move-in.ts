@@ -174,6 +174,7 @@ export class MoveIn {
     this.#shareRates(moving);
     const connection = opener.adopt(adopted.transport, moving.snapshot);
     adopted.attach(connection);
+    connection.queueUnsent(moving.unsent);
     if (connection.isLive) hub.add(connection);
     arrivals.adopt(connection, move.id, moving.subscriptions);
     link.arrived(move, node, (error) => {

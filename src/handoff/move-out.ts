@@ -1,9 +1,9 @@
 // Moves the connections of this worker to another one, while their clients go on. One at a time they are held (no new
 // command begins), settled (the engine has all they published), frozen, and sent; what does not arrive is thawed and goes on
-// here as if nothing had been.
+// here as if nothing had been. One whose peer does not read takes along what it has not taken: the primary has a copy of it
+// first, and this worker closes its own, by which libuv would go on writing. It has no way back.
 import type { SendHandle } from 'node:child_process';
 import type { Connection } from '../connection/connection.ts';
-import { factsOf } from '../gateway/upgrade.ts';
 import { WebSocketTransport } from '../gateway/websocket-transport.ts';
 import { Departure } from '../hub/departures.ts';
 import type { Hub } from '../hub/hub.ts';
@@ -16,7 +16,7 @@ import { ChannelPreparation } from './channel-preparation.ts';
 import { InFlight } from './in-flight.ts';
 import { MoveCourse } from './move-course.ts';
 import { everyConnection, type LoadPart, type MoveChoice, PartChoice } from './part-choice.ts';
-import { encodeConnection } from './payload.ts';
+import { type Departing, pack } from './payload.ts';
 import type { PeerMessage } from './peer-messages.ts';
 import { Turnstile } from './turnstile.ts';
 
@@ -31,10 +31,14 @@ export interface MoveProgress {
 }
 
 export interface MoveOutLink {
-  /** The handle stays open here. */
+  /** The primary keeps a copy: answered by parked, or by not-moved. */
+  park(id: number, handle: ConnectionHandle & SendHandle): void;
+  /** The primary gives its copy up. */
+  unpark(id: number): void;
+  /** `parked`: the number under which the primary has it; 0 when the handle comes along, which stays open here. */
   moveOut(
-    move: { readonly to: number; readonly id: number; readonly payload: Buffer },
-    handle: ConnectionHandle & SendHandle,
+    move: { readonly to: number; readonly id: number; readonly parked: number; readonly payload: Buffer },
+    handle: (ConnectionHandle & SendHandle) | undefined,
   ): void;
   /** Whether that connection has got anywhere; answered by moved, not-moved, or not at all while it is on its way. */
   askAboutMove(id: number): void;
@@ -82,12 +86,13 @@ const REPORT_INTERVAL_MS = 200;
 const RETRY_PAUSE_MS = 50;
 /** For a connection that the other worker was not ready for. */
 const OBSTACLE_REST_MS = 500;
+/** A peer that has more to read is waited for: it all passes through the primary. */
+const MAX_UNSENT_BYTES = 2 * 1024 * 1024;
 
-interface Leaving {
-  readonly connection: Connection;
-  readonly transport: WebSocketTransport;
-  readonly departure: Departure;
+interface Leaving extends Departing {
   readonly sinceMs: number;
+  /** The one connection that there is: what is open here, or what the primary keeps under this number. */
+  readonly copy: (ConnectionHandle & SendHandle) | number;
 }
 
 interface Run {
@@ -101,7 +106,7 @@ interface Run {
 export class MoveOut {
   readonly #deps: MoveOutDeps;
   readonly #options: MoveOutOptions;
-  readonly #inFlight: InFlight<Leaving>;
+  readonly #inFlight: InFlight<Leaving | 'to be parked'>;
   readonly #turnstile = new Turnstile(IN_FLIGHT);
   #run: Run | undefined;
   /** Of all runs: what one of them has asked may be answered during the next. */
@@ -159,22 +164,28 @@ export class MoveOut {
     this.#run?.course.stop(reason);
   }
 
+  /** The primary has a copy of it. */
+  parked(id: number): void {
+    this.#inFlight.settle(id, '');
+  }
+
   /** The connection lives on at that node. */
   moved(id: number, node: string): void {
     const leaving = this.#inFlight.settle(id, node);
-    if (leaving === undefined) return;
+    if (leaving === undefined || leaving === 'to be parked') return;
     this.#deps.observePause((this.#deps.clock.monotonicMs() - leaving.sinceMs) / 1000);
     this.#giveUp(leaving, node);
   }
 
-  /** The connection is still ours alone. */
+  /** The connection is still ours alone; or lost, if its only copy was on its way. */
   notMoved(id: number, reason: string): void {
     const leaving = this.#inFlight.settle(id, undefined);
     if (leaving === undefined) return;
-    this.#deps.counters.moves.cell('returned').value += 1;
-    this.#deps.log.warn({ reason }, 'connection could not be moved');
     this.#run?.course.hindered(reason);
-    const { connection, transport, departure } = leaving;
+    if (leaving === 'to be parked') return;
+    const { connection, transport, departure, copy } = leaving;
+    this.#deps.counters.moves.cell(typeof copy === 'number' ? 'lost' : 'returned').value += 1;
+    this.#deps.log.warn({ reason }, 'connection could not be moved');
     transport.thaw();
     departure.undo();
     connection.thaw();
@@ -196,7 +207,7 @@ export class MoveOut {
     this.stop('the primary is gone');
     for (const id of this.#inFlight.ids) {
       const leaving = this.#inFlight.settle(id, '');
-      if (leaving !== undefined) this.#giveUp(leaving, '');
+      if (leaving !== undefined && leaving !== 'to be parked') this.#giveUp(leaving, '');
     }
   }
 
@@ -284,10 +295,11 @@ export class MoveOut {
 
   /** All of it in one turn, up to the wait for what becomes of it. */
   async #send(run: Run, connection: Connection, transport: WebSocketTransport): Promise<void> {
-    const { link, hub, clock, counters } = this.#deps;
+    const { hub, clock } = this.#deps;
     const sinceMs = clock.monotonicMs();
     connection.flush();
     const frozen = transport.freeze();
+    if (frozen === 'unsent') await this.#sendWithUnsent(run, connection, transport);
     if (typeof frozen === 'string') return;
     const departure = connection.isClosed ? undefined : Departure.of(hub, connection);
     connection.flush();
@@ -302,15 +314,51 @@ export class MoveOut {
       departure?.undo();
       return;
     }
-    const payload = encodeConnection({
-      facts: factsOf(transport),
-      snapshot: connection.freeze(),
-      subscriptions: departure.subscriptions,
-      tail: frozen.tail,
+    const leaving = { connection, transport, departure, sinceMs, copy: frozen.handle };
+    await this.#post(run, leaving, pack(leaving, frozen.tail, []));
+  }
+
+  async #sendWithUnsent(run: Run, connection: Connection, transport: WebSocketTransport): Promise<void> {
+    const { link, hub, clock } = this.#deps;
+    const sinceMs = clock.monotonicMs();
+    const frozen = transport.freeze(true);
+    if (typeof frozen === 'string') return;
+    let copy = 0;
+    const isParked = await this.#inFlight.send('to be parked', (id) => {
+      copy = id;
+      link.park(id, frozen.handle);
     });
-    const movedTo = await this.#inFlight.send({ connection, transport, departure, sinceMs }, (id) => {
+    // In one turn from here until this worker's copy is closed.
+    const mayMove = isParked !== undefined && !run.course.isStopped && !connection.isClosed;
+    const departure = mayMove ? Departure.of(hub, connection) : undefined;
+    const unsent = transport.unsent();
+    const isReady =
+      !connection.isClosed &&
+      !connection.isBusy &&
+      connection.unsentBytes <= MAX_UNSENT_BYTES &&
+      transport.obstacle === undefined &&
+      unsent !== undefined &&
+      departure !== undefined;
+    if (!isReady) {
+      if (isParked !== undefined) link.unpark(copy);
+      transport.thaw();
+      departure?.undo();
+      return;
+    }
+    const leaving = { connection, transport, departure, sinceMs, copy };
+    const payload = pack(leaving, frozen.tail, [unsent]);
+    transport.destroy();
+    await this.#post(run, leaving, payload);
+  }
+
+  async #post(run: Run, leaving: Leaving, payload: Buffer): Promise<void> {
+    const { link, counters } = this.#deps;
+    const { copy } = leaving;
+    const isParked = typeof copy === 'number';
+    const movedTo = await this.#inFlight.send(leaving, (id) => {
       run.lastId = id;
-      link.moveOut({ to: run.order.to, id, payload }, frozen.handle);
+      const move = { to: run.order.to, id, parked: isParked ? copy : 0, payload };
+      link.moveOut(move, isParked ? undefined : copy);
     });
     if (movedTo === undefined) {
       run.course.returned();

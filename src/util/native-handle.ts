@@ -7,6 +7,8 @@ import { type Server, Socket } from 'node:net';
 /** A TCP or UNIX-socket connection below net.Socket; `fd` is negative once it is closed. */
 export interface ConnectionHandle {
   readonly fd: number;
+  /** Bytes of the write under way that the kernel has not taken. */
+  readonly writeQueueSize: number;
   reading: boolean;
   readStart(): number;
   readStop(): number;
@@ -40,6 +42,20 @@ export function thaw(socket: Socket): void {
 export function socketOver(handle: ConnectionHandle): Socket {
   const options = { handle, readable: true, writable: true, allowHalfOpen: true, pauseOnCreate: true };
   return new Socket(options);
+}
+
+/** Bytes written to the socket that the kernel has not taken; a part of the first write under way may be with it already. */
+export function unsentBytes(socket: Socket): number {
+  const handle = handleOf(socket);
+  if (handle === undefined || socket.writableLength === 0) return 0;
+  const state: unknown = '_writableState' in socket ? socket._writableState : undefined;
+  const isKnown = typeof state === 'object' && state !== null && 'getBuffer' in state;
+  const waiting: unknown = isKnown && typeof state.getBuffer === 'function' ? state.getBuffer() : undefined;
+  if (!Array.isArray(waiting)) return Number.NaN;
+  return waiting.reduce(
+    (sum: number, { chunk }: { chunk: Buffer }) => sum + chunk.length,
+    handle.writeQueueSize,
+  );
 }
 
 /** Of a server that listens by itself. */

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { WebSocket } from 'ws';
 import { DifficultClient } from '../helpers/difficult-client.ts';
+import { type Json, ProtocolClient } from '../helpers/protocol-client.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { seeded } from '../helpers/random.ts';
 import { tempDir } from '../helpers/temp-dir.ts';
@@ -60,6 +61,60 @@ t.test('frames in pieces, fragments, pings, large messages and slow reading', as
   t.same(await gateway.stop(), { code: 0, signal: null });
 });
 
+t.test('clients that read nothing take along what they have not read', async (t) => {
+  const path = join(await tempDir(t), 'public.sock');
+  const gateway = await startGateway(t, {
+    config: { http_server: { unix_socket: path }, client: { ping_interval: '5m' } },
+  });
+  const publisher = await ProtocolClient.connected(t, gateway.wsUrl);
+  let published = 0;
+  const publish = async (channel: string, length: number): Promise<void> => {
+    published += 1;
+    const data = { n: published, filler: 'z'.repeat(length) };
+    t.hasStrict(await publisher.command('publish', { channel, data }), { publish: {} });
+  };
+  const addresses = [gateway.wsUrl, gateway.wsUrl, `ws+unix:${path}:/connection/websocket`];
+  const sleepers: { readonly client: ProtocolClient; readonly channel: string }[] = [];
+  for (const [index, url] of addresses.entries()) {
+    const channel = `sleeper-${index}`;
+    const client = await ProtocolClient.connected(t, url);
+    await client.command('subscribe', { channel });
+    client.socket.pause();
+    sleepers.push({ client, channel });
+    // The kernel takes some megabytes on the way.
+    const before = await gateway.metric('outbox_bytes');
+    while ((await gateway.metric('outbox_bytes')) - before < 250_000) await publish(channel, 60_000);
+    await publish(channel, 10);
+  }
+  for (let round = 1; round <= RELOADS; round++) {
+    const { exit, output } = await gateway.command(t, 'reload');
+    t.equal(exit.code, 0, output);
+    t.notMatch(output, /closed to come back/);
+    t.ok((await gateway.metric('outbox_bytes')) > 400_000, 'it is all still there');
+    for (const { channel } of sleepers) await publish(channel, 10);
+  }
+  for (const { client, channel } of sleepers) {
+    client.socket.resume();
+    const numbers = (): number[] =>
+      client.received.flatMap((message) => /"n":(\d+)/.exec(JSON.stringify(message))?.[1] ?? []).map(Number);
+    await waitFor(`what ${channel} has missed`, () => (numbers().at(-1) ?? 0) >= published - 2);
+    const own = numbers();
+    t.same(
+      own,
+      own.toSorted((a, b) => a - b),
+      'in order',
+    );
+    t.equal(new Set(own).size, own.length, 'each once');
+    t.equal(client.socket.readyState, WebSocket.OPEN);
+  }
+  const received = sleepers.map(({ client }) => client.received.filter(isPublication).length);
+  t.equal(
+    received.reduce((sum, count) => sum + count, 0),
+    published,
+    'and nothing is missing',
+  );
+});
+
 t.test('compressed connections go on compressed', async (t) => {
   const gateway = await startGateway(t, { config: { websocket: { compression: true } } });
   const socket = new WebSocket(gateway.wsUrl, { perMessageDeflate: { threshold: 0 } });
@@ -99,3 +154,7 @@ t.test('compressed connections go on compressed', async (t) => {
   t.equal(closed, 0);
   t.match(socket.extensions, /permessage-deflate/);
 });
+
+function isPublication(message: Json): boolean {
+  return JSON.stringify(message).includes('"pub":');
+}
