@@ -5,6 +5,7 @@ import type { ApiKeyCheck } from '../auth/api-key.ts';
 import type { LabelledCells } from '../observe/hot-counters.ts';
 import type { ApiMethod } from './method.ts';
 import { memberSpan } from '../protocol/json-span.ts';
+import { isFields } from '../util/fields.ts';
 import { ApiErrors, ApiFailure } from './api-errors.ts';
 import { asApiFailure, bareErrorJson } from './envelope.ts';
 import { openApiDocument } from './openapi.ts';
@@ -152,7 +153,7 @@ function textOf({ body }: FastifyRequest): string {
 function parsedObject(text: string): object | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
+    return isFields(value) ? value : undefined;
   } catch {
     return undefined;
   }

@@ -5,7 +5,7 @@ import { MemoryEngineServer, type MemoryEngineServerDeps } from '../engine/memor
 import { readSnapshot, SnapshotError, writeSnapshot } from '../engine/memory/snapshot-file.ts';
 import { WireError } from '../engine/wire-error.ts';
 import type { Logger } from '../observe/logger.ts';
-import { ConfigError, UnavailableError, messageOf } from '../util/errors.ts';
+import { ConfigError, UnavailableError, messageOf, hasCode } from '../util/errors.ts';
 import { pause } from '../util/pause.ts';
 
 export interface EmbeddedEngineDeps extends MemoryEngineServerDeps {
@@ -127,7 +127,7 @@ export class EmbeddedEngine {
       readSnapshot(path, (pieces) => this.#server.importState(pieces));
       return true;
     } catch (error) {
-      if (isMissing(error)) return false;
+      if (hasCode(error, 'ENOENT')) return false;
       if (!(error instanceof SnapshotError || error instanceof WireError)) throw error;
       const setAside = `${path}.damaged-${fileTime(this.#deps.clock.wallMs())}`;
       renameSync(path, setAside);
@@ -153,10 +153,6 @@ export class EmbeddedEngine {
       logger.error({ err: error, path }, 'history could not be kept for the next run');
     }
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }
 
 /** 20261122T115304.123Z */

@@ -2,6 +2,7 @@
 // them.
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../config/schema.ts';
+import { isFields } from '../util/fields.ts';
 
 const FIXED = [
   ['workers', ({ workers }: Config) => workers],
@@ -27,10 +28,6 @@ export function differing(before: unknown, after: unknown, name: string): readon
       .flatMap((key) => differing(before[key], after[key], `${name}.${key}`));
   }
   return isDeepStrictEqual(before, after) ? [] : [name];
-}
-
-function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Names of those that differ. */

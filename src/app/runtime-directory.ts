@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
+import { processLives } from '../util/process-lives.ts';
 
 /** The process id in it tells whose it is; mkdtemp adds six characters. */
 const NAME = /^holdfast-(\d+)-\w{6}$/;
@@ -41,7 +42,7 @@ async function removeDeadDirectories(nowWallMs: number): Promise<readonly string
     const pid = Number(NAME.exec(name)?.[1]);
     if (Number.isNaN(pid)) continue;
     const path = join(tmpdir(), name);
-    if (!isOldAndOurs(path, nowWallMs) || isAlive(pid) || (await isServed(path))) continue;
+    if (!isOldAndOurs(path, nowWallMs) || processLives(pid) || (await isServed(path))) continue;
     rmSync(path, { recursive: true, force: true });
     removed.push(path);
   }
@@ -57,15 +58,6 @@ function isOldAndOurs(path: string, nowWallMs: number): boolean {
     stat.uid === process.getuid?.() &&
     nowWallMs - stat.mtimeMs >= MIN_AGE_MS
   );
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
-  }
 }
 
 /** Somebody still listens at one of its sockets. */

@@ -2,14 +2,13 @@
 // absent. Payload claims are taken from the raw text, so that their bytes survive (integers above 2^53, key order).
 import type { ChannelOptions } from '../protocol/channel-options.ts';
 import { stripNewlines } from '../protocol/json-span.ts';
+import { type Fields, isFields } from '../util/fields.ts';
 import { InvalidTokenError } from './token-errors.ts';
 
 /** Options of the namespace that a token changes for one subscription. Only what it names is present. */
 export type ChannelOverride = Partial<
   Pick<ChannelOptions, 'presence' | 'joinLeave' | 'forcePushJoinLeave' | 'forcePositioning' | 'forceRecovery'>
 >;
-
-export type JsonObject = Readonly<Record<string, unknown>>;
 
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
@@ -21,12 +20,8 @@ const OVERRIDES = [
   ['force_recovery', 'forceRecovery'],
 ] as const satisfies readonly (readonly [string, keyof ChannelOverride])[];
 
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 /** Empty when absent. */
-export function stringClaim(claims: JsonObject, name: string): string {
+export function stringClaim(claims: Fields, name: string): string {
   const value = own(claims, name);
   if (value === undefined) return '';
   if (typeof value !== 'string') throw wrongType(name, 'a string');
@@ -34,7 +29,7 @@ export function stringClaim(claims: JsonObject, name: string): string {
 }
 
 /** Unix seconds in the token, milliseconds here; undefined when absent. */
-export function timeClaimMs(claims: JsonObject, name: string): number | undefined {
+export function timeClaimMs(claims: Fields, name: string): number | undefined {
   const value = own(claims, name);
   if (value === undefined) return undefined;
   if (
@@ -48,7 +43,7 @@ export function timeClaimMs(claims: JsonObject, name: string): number | undefine
   return Math.floor(value * 1000);
 }
 
-export function stringsClaim(claims: JsonObject, name: string): readonly string[] {
+export function stringsClaim(claims: Fields, name: string): readonly string[] {
   const value = own(claims, name) ?? [];
   if (!Array.isArray(value) || !value.every((item) => typeof item === 'string')) {
     throw wrongType(name, 'an array of strings');
@@ -56,15 +51,15 @@ export function stringsClaim(claims: JsonObject, name: string): readonly string[
   return value;
 }
 
-export function objectClaim(claims: JsonObject, name: string): JsonObject {
+export function objectClaim(claims: Fields, name: string): Fields {
   const value = own(claims, name) ?? {};
-  if (!isObject(value)) throw wrongType(name, 'an object');
+  if (!isFields(value)) throw wrongType(name, 'an object');
   return value;
 }
 
 /** Bytes of `b64<name>` when it is there, else the raw JSON text of `name`. `spans` are the raw members of `claims`. */
 export function payloadClaim(
-  claims: JsonObject,
+  claims: Fields,
   spans: ReadonlyMap<string, string>,
   name: string,
 ): Buffer | undefined {
@@ -78,13 +73,13 @@ export function payloadClaim(
   return text === undefined ? undefined : Buffer.from(stripNewlines(text));
 }
 
-export function overrideClaim(claims: JsonObject): ChannelOverride {
+export function overrideClaim(claims: Fields): ChannelOverride {
   const overrides = objectClaim(claims, 'override');
   const result: { -readonly [K in keyof ChannelOverride]: ChannelOverride[K] } = {};
   for (const [wireName, name] of OVERRIDES) {
     const override = own(overrides, wireName);
     if (override === undefined) continue;
-    const value = isObject(override) ? (own(override, 'value') ?? false) : undefined;
+    const value = isFields(override) ? (own(override, 'value') ?? false) : undefined;
     if (typeof value !== 'boolean') throw wrongType(`override.${wireName}`, '{"value": true or false}');
     result[name] = value;
   }
@@ -103,7 +98,7 @@ function withoutNewlines(bytes: Buffer): Buffer {
   return Buffer.from(stripNewlines(text));
 }
 
-function own(object: JsonObject, name: string): unknown {
+function own(object: Fields, name: string): unknown {
   return Object.hasOwn(object, name) ? (object[name] ?? undefined) : undefined;
 }
 

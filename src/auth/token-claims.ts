@@ -1,9 +1,8 @@
 // From the payload text of an authentic token to typed claims (client protocol §14.1, §14.2). Times are Unix milliseconds.
 import { memberSpans } from '../protocol/json-span.ts';
+import { type Fields, isFields } from '../util/fields.ts';
 import {
   type ChannelOverride,
-  type JsonObject,
-  isObject,
   objectClaim,
   overrideClaim,
   payloadClaim,
@@ -113,18 +112,18 @@ export function subscriptionClaims(payload: string, rules: ClaimRules): CheckedC
   };
 }
 
-function parse(payload: string): JsonObject {
+function parse(payload: string): Fields {
   let claims: unknown;
   try {
     claims = JSON.parse(payload);
   } catch {
     throw new InvalidTokenError('token payload is not JSON');
   }
-  if (!isObject(claims)) throw new InvalidTokenError('token payload is not a JSON object');
+  if (!isFields(claims)) throw new InvalidTokenError('token payload is not a JSON object');
   return claims;
 }
 
-function commonClaims(claims: JsonObject, rules: ClaimRules) {
+function commonClaims(claims: Fields, rules: ClaimRules) {
   const audience = claims['aud'];
   const audiences = typeof audience === 'string' ? [audience] : stringsClaim(claims, 'aud');
   if (rules.audience !== undefined && !audiences.some(rules.audience)) {
@@ -150,7 +149,7 @@ function commonClaims(claims: JsonObject, rules: ClaimRules) {
 }
 
 function serverSubscriptions(
-  claims: JsonObject,
+  claims: Fields,
   spans: ReadonlyMap<string, string>,
 ): ReadonlyMap<string, TokenSubscription> {
   const subs = new Map<string, TokenSubscription>();
@@ -160,7 +159,7 @@ function serverSubscriptions(
   const optionSpans = memberSpans(spans.get('subs') ?? '');
   for (const [channel, value] of options) {
     const option = value ?? {};
-    if (!isObject(option))
+    if (!isFields(option))
       throw new InvalidTokenError('token claim "subs" must hold an object for each channel');
     const inner = memberSpans(optionSpans.get(channel) ?? '');
     subs.set(named(channel), {

@@ -5,6 +5,7 @@ import { InvalidTokenError, TokenExpiredError } from '../auth/token-errors.ts';
 import type { TokenVerifier } from '../auth/token-verifier.ts';
 import { memberSpan, memberSpans } from '../protocol/json-span.ts';
 import { UnavailableError } from '../util/errors.ts';
+import { isFields } from '../util/fields.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import { type CliDeps, note, paint } from './cli-deps.ts';
 import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.ts';
@@ -96,7 +97,7 @@ function claimsOf(token: string): string | undefined {
   const text = Buffer.from(token.split('.')[1] ?? '', 'base64url').toString();
   try {
     const claims: unknown = JSON.parse(text);
-    return typeof claims === 'object' && claims !== null && !Array.isArray(claims) ? text : undefined;
+    return isFields(claims) ? text : undefined;
   } catch {
     return undefined;
   }

@@ -4,6 +4,7 @@ import type { TcpSocketConnectOpts } from 'node:net';
 import { type ClientOptions, WebSocket } from 'ws';
 import { elementSpans, memberSpan } from '../protocol/json-span.ts';
 import type { StreamPosition } from '../protocol/publication.ts';
+import { type Fields, isFields } from '../util/fields.ts';
 
 export interface TailTarget {
   readonly url: URL;
@@ -227,8 +228,6 @@ function isTerminal(code: number): boolean {
   return (code >= 3500 && code < 4000) || (code >= 4500 && code < 5000);
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 function parse(line: string): unknown {
   try {
     return JSON.parse(line);
@@ -238,7 +237,7 @@ function parse(line: string): unknown {
 }
 
 function record(value: unknown): Fields | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined;
+  return isFields(value) ? value : undefined;
 }
 
 function number(value: unknown): number | undefined {

@@ -1,5 +1,6 @@
 // What primary and workers say to each other. The channel carries control messages and socket handles, never
 // publications: one handle in flight holds back everything behind it until the other side has acknowledged it.
+import { type Fields, isFields } from '../util/fields.ts';
 import type { MovePart } from './rebalance-plan.ts';
 
 /** Raised when a message changes meaning: a worker of another version is refused instead of misunderstood. */
@@ -152,10 +153,6 @@ export type ToPrimary =
   | ({ readonly type: 'declined'; readonly reason: string } & MoveId)
   | { readonly type: 'peer'; readonly to: number; readonly body: unknown }
   | ({ readonly type: 'moves' } & MoveReport);
-
-type Fields = Readonly<Record<string, unknown>>;
-
-const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
 
 const isCount = (value: unknown): value is number =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0;

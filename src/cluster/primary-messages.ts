@@ -1,5 +1,6 @@
 // What a primary and the one that replaces it say to each other. They may be of different versions: whoever says hello with
 // another number is refused before anything is handed over.
+import { type Fields, isFields } from '../util/fields.ts';
 import { type DoorKind, isDoorKind, type MoveReport } from './ipc.ts';
 
 /** Raised when a message changes meaning, of those here or of those that pass from worker to worker. */
@@ -32,10 +33,6 @@ export type BetweenPrimaries =
   | { readonly type: 'connection'; readonly bytes: Uint8Array; readonly door: DoorKind }
   /** Of the state of the embedded engine. */
   | { readonly type: 'piece'; readonly bytes: Uint8Array };
-
-type Fields = Readonly<Record<string, unknown>>;
-
-const isFields = (value: unknown): value is Fields => typeof value === 'object' && value !== null;
 
 function isReport(value: unknown): value is MoveReport {
   return isFields(value) && typeof value['moved'] === 'number' && typeof value['left'] === 'number';

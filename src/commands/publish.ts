@@ -7,6 +7,7 @@ import type { PublicationDraft } from '../protocol/publication.ts';
 import type { Result } from '../protocol/replies.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
 import type { Decision, PublishAnswer, PublishQuestion } from '../hooks/application.ts';
+import { isFields } from '../util/fields.ts';
 import { answerOf, subjectOf } from './asking.ts';
 import type { CommandDeps } from './command-deps.ts';
 import { CommandRefused, ConnectionEnded } from './failure.ts';
@@ -103,7 +104,7 @@ function fitsFormat(data: Buffer, format: ChannelOptions['publicationDataFormat'
   if (format === '') return true;
   try {
     const value: unknown = JSON.parse(data.toString('utf8'));
-    return format === 'json' || (typeof value === 'object' && value !== null && !Array.isArray(value));
+    return format === 'json' || isFields(value);
   } catch {
     return false;
   }

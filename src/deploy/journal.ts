@@ -2,7 +2,8 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import { ConfigError, UnavailableError } from '../util/errors.ts';
+import { ConfigError, UnavailableError, hasCode } from '../util/errors.ts';
+import { processLives } from '../util/process-lives.ts';
 import { BACK_STEPS, COLOURS, type DeployRecord, FORWARD_STEPS } from './plan.ts';
 
 const recordSchema = z.object({
@@ -26,7 +27,7 @@ export class Journal {
     try {
       text = readFileSync(this.#path, 'utf8');
     } catch (error) {
-      if (isErrno(error, 'ENOENT')) return undefined;
+      if (hasCode(error, 'ENOENT')) return undefined;
       throw new ConfigError(`cannot read ${this.#path}: ${String(error)}`, { cause: error });
     }
     const parsed = recordSchema.safeParse(parseJson(text));
@@ -52,10 +53,10 @@ export class Journal {
         writeFileSync(path, `${process.pid}\n`, { flag: 'wx' });
         return () => rmSync(path, { force: true });
       } catch (error) {
-        if (!isErrno(error, 'EEXIST'))
+        if (!hasCode(error, 'EEXIST'))
           throw new ConfigError(`cannot write ${path}: ${String(error)}`, { cause: error });
         const owner = ownerOf(path);
-        if (isLast || (owner !== undefined && isAlive(owner))) {
+        if (isLast || (owner !== undefined && processLives(owner))) {
           throw new UnavailableError(`another deployment runs (process ${owner ?? 'unknown'}, ${path})`, {
             cause: error,
           });
@@ -86,23 +87,10 @@ function ownerOf(path: string): number | undefined {
   }
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return isErrno(error, 'EPERM');
-  }
-}
-
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
     return undefined;
   }
-}
-
-function isErrno(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

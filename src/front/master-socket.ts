@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
-import { UnavailableError, messageOf } from '../util/errors.ts';
+import { UnavailableError, messageOf, hasCode } from '../util/errors.ts';
 import { pause } from '../util/pause.ts';
 
 /** A process of HAProxy answers at once, or hangs. */
@@ -75,7 +75,7 @@ export class MasterSocket {
         await once(socket, 'connect');
         return socket;
       } catch (error) {
-        const isRefused = error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
+        const isRefused = hasCode(error, 'ECONNREFUSED');
         if (!isRefused || attempt === ATTEMPTS) throw this.#unavailable(error);
       }
       await pause(BETWEEN_ATTEMPTS_MS);
@@ -117,8 +117,7 @@ function workerPids(text: string): number[] {
 }
 
 function isReset(error: unknown): boolean {
-  const cause = error instanceof UnavailableError ? error.cause : undefined;
-  return cause instanceof Error && 'code' in cause && cause.code === 'ECONNRESET';
+  return error instanceof UnavailableError && hasCode(error.cause, 'ECONNRESET');
 }
 
 /** What the master says of a process that it does not have any more. */

@@ -2,7 +2,7 @@
 // one rotation before it is used, and for one after it.
 import { randomBytes } from 'node:crypto';
 import { chown, open, readFile, rename, rm, stat } from 'node:fs/promises';
-import { ConfigError, UnavailableError } from '../util/errors.ts';
+import { ConfigError, UnavailableError, hasCode } from '../util/errors.ts';
 import type { MasterSocket } from './master-socket.ts';
 
 const KEYS = 3;
@@ -41,7 +41,7 @@ export async function readTicketKeys(path: string): Promise<readonly string[] | 
   try {
     return parseTicketKeys(await readFile(path, 'utf8'), path);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (hasCode(error, 'ENOENT')) return undefined;
     throw error;
   }
 }

@@ -1,9 +1,8 @@
 // JSON commands of client frames (client protocol §3.1, §4): one object a line, every field checked for its type.
+import { type Fields, isFields } from '../util/fields.ts';
 import { COMMAND_MEMBERS, type Command, PONG, type SubscribeRequest } from './commands.ts';
 import { memberSpan, memberSpans } from './json-span.ts';
 import { ProtocolError } from './protocol-error.ts';
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** Commands of one frame. Throws ProtocolError when it holds none or a wrong one. */
 export function decodeJsonFrame(frame: Buffer): readonly Command[] {
@@ -155,12 +154,8 @@ function rawBytes(text: string, path: readonly string[]): Buffer | undefined {
 const MAX_UINT32 = 0xffff_ffff;
 
 function asObject(value: unknown, what: string): Fields {
-  if (!isObject(value)) throw new ProtocolError(`${what} must be an object`);
+  if (!isFields(value)) throw new ProtocolError(`${what} must be an object`);
   return value;
-}
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function string(fields: Fields, name: string): string {

@@ -1,4 +1,5 @@
 // What is special about clients that never send a command (client protocol §21).
+import { isFields } from '../util/fields.ts';
 import type { CloseCause } from './close-causes.ts';
 import { applicationCause, CloseCauses } from './close-causes.ts';
 import { stripNewlines } from './json-span.ts';
@@ -19,8 +20,7 @@ export function connectFrame(payload: Buffer): Buffer {
   } catch {
     return NOTHING;
   }
-  const isObject = typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed);
-  return isObject ? Buffer.from(`{"id":1,"connect":${stripNewlines(text)}}`) : NOTHING;
+  return isFields(parsed) ? Buffer.from(`{"id":1,"connect":${stripNewlines(text)}}`) : NOTHING;
 }
 
 export interface CodeTransform {

@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ConfigError } from '../../util/errors.ts';
+import { type Fields, isFields } from '../../util/fields.ts';
 import type { App } from './handlers.ts';
 
 const FUNCTIONS = [
@@ -46,7 +47,7 @@ export async function loadApp(path: string): Promise<App> {
     throw fail(error instanceof Error ? `${error.name}: ${error.message}` : String(error), error);
   }
   const app = defaultOf(loaded);
-  if (!isObject(app)) throw fail('has no default export: `export default defineApp({ … })`');
+  if (!isFields(app)) throw fail('has no default export: `export default defineApp({ … })`');
   const fault = faultOf(app);
   if (fault !== undefined) throw fail(fault);
   return app;
@@ -54,12 +55,12 @@ export async function loadApp(path: string): Promise<App> {
 
 /** A module compiled to CommonJS has its default one level deeper. */
 function defaultOf(value: unknown): unknown {
-  if (!isObject(value)) return undefined;
+  if (!isFields(value)) return undefined;
   const inner = value['default'];
-  return isObject(inner) && 'default' in inner ? defaultOf(inner) : inner;
+  return isFields(inner) && 'default' in inner ? defaultOf(inner) : inner;
 }
 
-function faultOf(app: Readonly<Record<string, unknown>>): string | undefined {
+function faultOf(app: Fields): string | undefined {
   const names: readonly string[] = FUNCTIONS;
   for (const [name, value] of Object.entries(app)) {
     if (value === undefined) continue;
@@ -76,12 +77,8 @@ function faultOf(app: Readonly<Record<string, unknown>>): string | undefined {
 function isRpc(value: unknown): boolean {
   return (
     typeof value === 'function' ||
-    (isObject(value) && Object.values(value).every((handler) => typeof handler === 'function'))
+    (isFields(value) && Object.values(value).every((handler) => typeof handler === 'function'))
   );
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Node 22.18 and 23.6 and later; the types of Node 20 do not know it. */
