@@ -1,21 +1,56 @@
 // A change of the running gateway that takes a while: shown while it is under way, and stopped with the command that began it.
 import type { ControlClient } from '../cluster/control-client.ts';
+import type { MoveFigures } from '../cluster/progress.ts';
+import { isFields } from '../util/fields.ts';
 import type { CliDeps } from './cli-deps.ts';
+import type { ConfigFlags } from './config-options.ts';
+import { withControl } from './control.ts';
 import { interruptible } from './interrupt.ts';
-import type { ProgressDisplay } from './progress.ts';
+import { type ProgressFormat, ProgressDisplay } from './progress.ts';
 import { ageText } from './table.ts';
+
+export interface ChangeFlags extends ConfigFlags {
+  readonly json?: true;
+  readonly abort?: true;
+}
 
 export interface Change<Report> {
   /** Of the control socket; `<method>-abort` stops it. */
   readonly method: string;
+  /** What it is called, such as 'rebalancing'. */
+  readonly name: string;
   readonly params?: unknown;
-  readonly display: ProgressDisplay<Report>;
+  readonly format: ProgressFormat<Report>;
+  /** Of the last report, which is the gateway's answer. */
+  readonly doneText: (report: Report) => string;
+  /** Of an answer that is none. */
+  readonly otherwise?: (answer: unknown, display: ProgressDisplay<Report>) => void;
+}
+
+/** Makes the change or, with `--abort`, stops the one that is under way. */
+export async function changeGateway<Report>(
+  flags: ChangeFlags,
+  deps: CliDeps,
+  change: Change<Report>,
+): Promise<void> {
+  await withControl(flags, deps, async (control) => {
+    if (flags.abort === true) {
+      await abortChange(control, change, flags, deps);
+      return;
+    }
+    const { format, doneText, otherwise } = change;
+    const display = new ProgressDisplay<Report>(deps, format, flags);
+    const answer = await runChange(control, change, display);
+    if (format.isReport(answer)) display.finish(doneText(answer));
+    else otherwise?.(answer, display);
+  });
 }
 
 /** Resolves to the gateway's answer. Ctrl-C stops the change, and whoever waits for it hears that. */
-export async function runChange<Report>(
+async function runChange<Report>(
   control: ControlClient,
-  { method, params = null, display }: Change<Report>,
+  { method, params = null }: Change<Report>,
+  display: ProgressDisplay<Report>,
 ): Promise<unknown> {
   let answer: unknown;
   const stop = (): void => void control.request(`${method}-abort`).catch(() => undefined);
@@ -30,28 +65,21 @@ export async function runChange<Report>(
   return answer;
 }
 
-/** Stops what another command has begun; `name` such as 'reload'. */
-export async function abortChange(
+/** Stops what another command has begun. */
+async function abortChange<Report>(
   control: ControlClient,
-  method: string,
-  name: string,
-  { json, deps }: { readonly json: boolean; readonly deps: CliDeps },
+  { method, name }: Change<Report>,
+  { json }: ChangeFlags,
+  { stdout }: CliDeps,
 ): Promise<void> {
   const answer = await control.request(`${method}-abort`);
-  const aborted = typeof answer === 'object' && answer !== null && 'aborted' in answer && answer.aborted;
-  if (json) deps.stdout.write(`${JSON.stringify(answer)}\n`);
-  else deps.stdout.write(aborted === true ? `the ${name} stops\n` : `no ${name} is under way\n`);
-}
-
-interface MovesUnderWay {
-  readonly moved: number;
-  readonly left: number;
-  readonly perSecond: number;
-  readonly leftMs: number | null;
+  const aborted = isFields(answer) && answer['aborted'] === true;
+  if (json === true) stdout.write(`${JSON.stringify(answer)}\n`);
+  else stdout.write(aborted ? `the ${name} stops\n` : `no ${name} is under way\n`);
 }
 
 /** How far moving connections has come, how fast it goes, and how long it will take. */
-export function movesText({ moved, left, perSecond, leftMs }: MovesUnderWay): string {
+export function movesText({ moved, left, perSecond, leftMs }: MoveFigures): string {
   const rate = perSecond > 0 ? `, ${perSecond}/s` : '';
   const time = leftMs !== null && leftMs > 0 ? `, ${ageText(leftMs)} left` : '';
   return `${moved} connections moved, ${left} to go${rate}${time}`;

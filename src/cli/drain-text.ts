@@ -1,5 +1,6 @@
 // How `holdfast drain` says what it does, and what it would do.
 import type { DrainProgress } from '../cluster/drain.ts';
+import { isFields } from '../util/fields.ts';
 import type { ProgressFormat } from './progress.ts';
 import { ageText } from './table.ts';
 
@@ -54,12 +55,5 @@ function seconds(ms: number): string {
 
 /** The gateway may be of another version than this command. */
 export function isDrainProgress(value: unknown): value is DrainProgress {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'state' in value &&
-    'remaining' in value &&
-    'total' in value &&
-    'window' in value
-  );
+  return isFields(value) && 'state' in value && 'remaining' in value && 'total' in value && 'window' in value;
 }

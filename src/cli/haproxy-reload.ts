@@ -10,6 +10,7 @@ import { type HaproxyProcesses, MasterSocket } from '../front/master-socket.ts';
 import { countSessions, type EndingProgress, endSessions } from '../front/old-sessions.ts';
 import { ensureStateFile, forgetServerStates, saveServerStates } from '../front/server-states.ts';
 import { UnavailableError } from '../util/errors.ts';
+import { isFields } from '../util/fields.ts';
 import { pause } from '../util/pause.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import { type CliDeps, note } from './cli-deps.ts';
@@ -239,5 +240,5 @@ function step({ process: pid, ended, left }: EndingProgress): string {
 }
 
 function isReport(value: unknown): value is EndingProgress {
-  return typeof value === 'object' && value !== null && 'ended' in value && 'leftMs' in value;
+  return isFields(value) && 'ended' in value && 'leftMs' in value;
 }

@@ -2,17 +2,15 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { RebalanceProgress } from '../cluster/rebalance.ts';
 import type { PlannedMove, RebalancePlan, WeighedWorker } from '../cluster/rebalance-plan.ts';
-import { abortChange, movesText, runChange } from './change.ts';
+import { isFields } from '../util/fields.ts';
+import { type ChangeFlags, changeGateway, movesText } from './change.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import type { CliDeps } from './cli-deps.ts';
-import { addConfigFlags, type ConfigFlags } from './config-options.ts';
-import { withControl } from './control.ts';
-import { ProgressDisplay } from './progress.ts';
+import { addConfigFlags } from './config-options.ts';
+import type { ProgressDisplay } from './progress.ts';
 import { bytesText, type Column, tableLines } from './table.ts';
 
-interface RebalanceFlags extends ConfigFlags {
-  readonly json?: true;
-  readonly abort?: true;
+interface RebalanceFlags extends ChangeFlags {
   readonly dryRun?: true;
   readonly threshold?: number;
   readonly pace?: number;
@@ -37,27 +35,21 @@ export function addRebalance(program: Command, deps: CliDeps): void {
         'connections. Interrupting this command stops the rebalancing. Connections of other hosts stay where they are.\n\n' +
         'Example:\n  $ holdfast rebalance --dry-run\n  $ holdfast rebalance --pace 500',
     )
-    .action(async (flags: RebalanceFlags) => {
-      await withControl(flags, deps, async (control) => {
-        const json = flags.json === true;
-        if (flags.abort === true) {
-          await abortChange(control, 'rebalance', 'rebalancing', { json, deps });
-          return;
-        }
-        const { threshold, pace: perSecond, dryRun = false } = flags;
-        const params = { dryRun, threshold, perSecond };
-        const format = { isReport: isProgress, text: progressText, step: stepOf };
-        const display = new ProgressDisplay<RebalanceProgress>(deps, format, flags);
-        const answer = await runChange(control, { method: 'rebalance', params, display });
-        if (isProgress(answer)) display.finish(doneText(answer));
-        else if (isPlan(answer)) display.finish(planText(answer), answer);
-        else
-          throw new CliError(
-            ExitCodes.failure,
-            'the gateway answers in a form that this version does not know',
-          );
+    .action(async ({ threshold, pace: perSecond, dryRun, ...flags }: RebalanceFlags) => {
+      await changeGateway(flags, deps, {
+        method: 'rebalance',
+        name: 'rebalancing',
+        params: { dryRun: dryRun === true, threshold, perSecond },
+        format: { isReport: isProgress, text: progressText, step: stepOf },
+        doneText,
+        otherwise: showPlan,
       });
     });
+}
+
+function showPlan(answer: unknown, display: ProgressDisplay<RebalanceProgress>): void {
+  if (isPlan(answer)) display.finish(planText(answer), answer);
+  else throw new CliError(ExitCodes.failure, 'the gateway answers in a form that this version does not know');
 }
 
 function parsePositive(written: string): number {
@@ -132,18 +124,9 @@ function percent(share: number): string {
 
 /** The gateway may be of another version than this command. */
 function isProgress(value: unknown): value is RebalanceProgress {
-  return (
-    typeof value === 'object' && value !== null && 'state' in value && 'moved' in value && 'plan' in value
-  );
+  return isFields(value) && 'state' in value && 'moved' in value && 'plan' in value;
 }
 
 function isPlan(value: unknown): value is RebalancePlan {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'workers' in value &&
-    Array.isArray(value.workers) &&
-    'moves' in value &&
-    Array.isArray(value.moves)
-  );
+  return isFields(value) && Array.isArray(value['workers']) && Array.isArray(value['moves']);
 }

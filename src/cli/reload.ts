@@ -2,16 +2,10 @@
 // clients stay connected.
 import type { Command } from 'commander';
 import type { ReloadProgress } from '../cluster/reload.ts';
-import { abortChange, movesText, runChange } from './change.ts';
+import { isFields } from '../util/fields.ts';
+import { type ChangeFlags, changeGateway, movesText } from './change.ts';
 import type { CliDeps } from './cli-deps.ts';
-import { addConfigFlags, type ConfigFlags } from './config-options.ts';
-import { withControl } from './control.ts';
-import { ProgressDisplay } from './progress.ts';
-
-interface ReloadFlags extends ConfigFlags {
-  readonly json?: true;
-  readonly abort?: true;
-}
+import { addConfigFlags } from './config-options.ts';
 
 export function addReload(program: Command, deps: CliDeps): void {
   addConfigFlags(
@@ -27,24 +21,8 @@ export function addReload(program: Command, deps: CliDeps): void {
         'and then nothing is changed. Interrupting this command stops the reload.\n\n' +
         'Example:\n  $ holdfast reload --config holdfast.yaml',
     )
-    .action(async (flags: ReloadFlags) => {
-      await withControl(flags, deps, async (control) => {
-        if (flags.abort === true) {
-          await abortChange(control, 'reload', 'reload', { json: flags.json === true, deps });
-          return;
-        }
-        const display = new ProgressDisplay<ReloadProgress>(
-          deps,
-          {
-            isReport: isProgress,
-            text: progressText,
-            step: ({ worker, state }) => `${worker} ${state}`,
-          },
-          flags,
-        );
-        const done = await runChange(control, { method: 'reload', display });
-        if (isProgress(done)) display.finish(doneText(done));
-      });
+    .action(async (flags: ChangeFlags) => {
+      await changeGateway(flags, deps, { method: 'reload', name: 'reload', format, doneText });
     });
 }
 
@@ -58,6 +36,12 @@ const STATE_TEXTS: Readonly<Record<ReloadProgress['state'], string>> = {
   failed: 'failed',
 };
 
+const format = {
+  isReport: isProgress,
+  text: progressText,
+  step: ({ worker, state }: ReloadProgress): string => `${worker} ${state}`,
+};
+
 function progressText(progress: ReloadProgress): string {
   const { state, worker, replaced, workers } = progress;
   return `worker ${worker}: ${STATE_TEXTS[state]} (${replaced} of ${workers} done); ${movesText(progress)}`;
@@ -69,7 +53,5 @@ function doneText({ replaced, moved, closed }: ReloadProgress): string {
 }
 
 function isProgress(value: unknown): value is ReloadProgress {
-  return (
-    typeof value === 'object' && value !== null && 'state' in value && 'moved' in value && 'replaced' in value
-  );
+  return isFields(value) && 'state' in value && 'moved' in value && 'replaced' in value;
 }

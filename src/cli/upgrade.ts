@@ -2,16 +2,13 @@
 // that runs, while its clients stay connected.
 import type { Command } from 'commander';
 import type { UpgradeProgress } from '../cluster/upgrade.ts';
-import { abortChange, movesText, runChange } from './change.ts';
+import { isFields } from '../util/fields.ts';
+import { type ChangeFlags, changeGateway, movesText } from './change.ts';
 import type { CliDeps } from './cli-deps.ts';
-import { addConfigFlags, type ConfigFlags } from './config-options.ts';
-import { withControl } from './control.ts';
-import { ProgressDisplay } from './progress.ts';
+import { addConfigFlags } from './config-options.ts';
 
-interface UpgradeFlags extends ConfigFlags {
+interface UpgradeFlags extends ChangeFlags {
   readonly node?: string;
-  readonly json?: true;
-  readonly abort?: true;
 }
 
 export function addUpgrade(program: Command, deps: CliDeps): void {
@@ -35,28 +32,9 @@ export function addUpgrade(program: Command, deps: CliDeps): void {
         'until the old workers are ended.\n\n' +
         'Examples:\n  $ holdfast upgrade --config holdfast.yaml\n  $ holdfast upgrade --node /opt/node-22/bin/node',
     )
-    .action(async (flags: UpgradeFlags) => {
-      await withControl(flags, deps, async (control) => {
-        if (flags.abort === true) {
-          await abortChange(control, 'upgrade', 'upgrade', { json: flags.json === true, deps });
-          return;
-        }
-        const display = new ProgressDisplay<UpgradeProgress>(
-          deps,
-          {
-            isReport: isProgress,
-            text: progressText,
-            step: ({ worker, state }) => `${worker} ${state}`,
-          },
-          flags,
-        );
-        const done = await runChange(control, {
-          method: 'upgrade',
-          params: { node: flags.node ?? '' },
-          display,
-        });
-        if (isProgress(done)) display.finish(doneText(done));
-      });
+    .action(async ({ node = '', ...flags }: UpgradeFlags) => {
+      const params = { node };
+      await changeGateway(flags, deps, { method: 'upgrade', name: 'upgrade', params, format, doneText });
     });
 }
 
@@ -72,6 +50,12 @@ const STATE_TEXTS: Readonly<Record<UpgradeProgress['state'], string>> = {
   failed: 'failed',
 };
 
+const format = {
+  isReport: isProgress,
+  text: progressText,
+  step: ({ worker, state }: UpgradeProgress): string => `${worker} ${state}`,
+};
+
 function progressText(progress: UpgradeProgress): string {
   const { state, worker, workers } = progress;
   const which = state === 'moving' && worker > 0 ? ` of worker ${worker} of ${workers}` : '';
@@ -84,7 +68,5 @@ function doneText({ pid, moved, closed }: UpgradeProgress): string {
 }
 
 function isProgress(value: unknown): value is UpgradeProgress {
-  return (
-    typeof value === 'object' && value !== null && 'state' in value && 'moved' in value && 'pid' in value
-  );
+  return isFields(value) && 'state' in value && 'moved' in value && 'pid' in value;
 }
