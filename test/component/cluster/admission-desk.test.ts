@@ -131,6 +131,23 @@ t.test('late workers make it slower', async (t) => {
   t.equal(host.desk.acceptRate, 100, 'what a busy worker did is all that is known');
 });
 
+t.test('nobody is refused for a guess below the least pace', async (t) => {
+  const host = await Host.start(t, { acceptRate: 0, queueTimeMs: 10_000, maxQueued: 1_000 });
+  // A neighbour took the machine: ten a second were counted while others waited, and the worker was late.
+  for (let i = 0; i < 40; i++) {
+    host.clock.advance(100);
+    host.desk.rate.taken(true);
+  }
+  const late = { overMs: 200, lagMs: 300, busyShare: 1, opened: 2, overloaded: false };
+  for (let i = 0; i < 30; i++) host.desk.onLoad(1, late);
+  t.equal(host.desk.acceptRate, 10);
+  host.onTheWay = 8;
+  // Twelve seconds at that rate, less than one at the least pace of a worker.
+  for (let i = 0; i < 120; i++) await host.arrive(t, `/${i}`);
+  t.same(host.refused, []);
+  t.equal(host.waiting, 120);
+});
+
 t.test('those who come back go first', async (t) => {
   const host = await Host.start(t);
   await host.arrive(t, '/known', '1.1.1.1');
