@@ -1,6 +1,7 @@
 // The embedded engine as the primary keeps it: takes up the state of a planned restart, and leaves its own at the end.
 import { accessSync, constants, linkSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { getHeapStatistics } from 'node:v8';
 import { MemoryEngineServer, type MemoryEngineServerDeps } from '../engine/memory/engine-server.ts';
 import { readSnapshot, SnapshotError, writeSnapshot } from '../engine/memory/snapshot-file.ts';
 import { WireError } from '../engine/wire-error.ts';
@@ -14,6 +15,10 @@ export interface EmbeddedEngineDeps extends MemoryEngineServerDeps {
   readonly snapshotFile: string | undefined;
 }
 
+/** Of all memory, most of which is the workers'. */
+const HISTORY_SHARE = 1 / 8;
+/** Small publications are objects more than bytes. */
+const HISTORY_HEAP_SHARE = 1 / 2;
 /** Workers stop within milliseconds, unless they are stuck; publications wait meanwhile. */
 const PAUSE_MS = 500;
 const PAUSE_ATTEMPTS = 10;
@@ -31,6 +36,12 @@ export class EmbeddedEngine {
   constructor(deps: EmbeddedEngineDeps) {
     this.#deps = deps;
     this.#server = new MemoryEngineServer(deps);
+  }
+
+  /** What histories take, and how many publications had to go before their time. */
+  get history(): { readonly bytes: number; readonly evicted: number } {
+    const { historyBytes: bytes, historyEvicted: evicted } = this.#server.stats;
+    return { bytes, evicted };
   }
 
   /** Resolves when workers can link. Throws ConfigError when the snapshot can be neither read nor set aside. */
@@ -158,4 +169,10 @@ export class EmbeddedEngine {
 /** 20261122T115304.123Z */
 function fileTime(wallMs: number): string {
   return new Date(wallMs).toISOString().replaceAll(/[-:]/g, '');
+}
+
+/** Bytes that histories may take, when the configuration leaves it to us. */
+export function historyLimit(configuredBytes: number, memoryBytes: number): number {
+  if (configuredBytes > 0) return configuredBytes;
+  return Math.min(memoryBytes * HISTORY_SHARE, getHeapStatistics().heap_size_limit * HISTORY_HEAP_SHARE);
 }

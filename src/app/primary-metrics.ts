@@ -65,6 +65,11 @@ export class PrimaryMetrics implements WorkerObserver {
     this.#metrics.read('acceptRate', () => orNone(desk.acceptRate ?? null));
   }
 
+  exposeHistory(history: () => { readonly bytes: number; readonly evicted: number }): void {
+    this.#metrics.read('engineHistoryBytes', () => history().bytes);
+    this.#metrics.read('engineEvicted', () => history().evicted);
+  }
+
   get refusals(): Readonly<Record<string, number>> {
     const cells = [...this.#metrics.hot.admissionRefusals.entries()];
     return Object.fromEntries(cells.map(([[reason], value]) => [reason, value]));

@@ -7,6 +7,7 @@ import { ControlServer } from '../cluster/control-server.ts';
 import { connectionsAllowed, readDescriptorLimit } from '../cluster/descriptors.ts';
 import type { Drain } from '../cluster/drain.ts';
 import { defaultHeartbeatPolicy, Heartbeat, isDebugged, type Silence } from '../cluster/heartbeat.ts';
+import { memoryBytes } from '../cluster/host-load.ts';
 import { HostSurvey } from '../cluster/host-survey.ts';
 import { OneAtATime } from '../cluster/one-at-a-time.ts';
 import type { Predecessor } from '../cluster/predecessor.ts';
@@ -21,7 +22,7 @@ import { snapshotFile } from '../config/snapshot-file.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
 import { ConfigError, HoldfastError } from '../util/errors.ts';
-import { EmbeddedEngine } from './embedded-engine.ts';
+import { EmbeddedEngine, historyLimit } from './embedded-engine.ts';
 import { PrimaryAdmission } from './primary-admission.ts';
 import { PrimaryDoors } from './primary-doors.ts';
 import { PrimaryDrain } from './primary-drain.ts';
@@ -116,6 +117,7 @@ class Primary {
             newEpoch,
             logger,
             snapshotFile: snapshotFile(config, deps.environment),
+            maxHistoryBytes: historyLimit(config.engine.memory.max_history_memory, memoryBytes()),
           })
         : undefined;
     this.#metrics = new PrimaryMetrics(
@@ -123,6 +125,8 @@ class Primary {
       () => this.#report.report().capacity,
       () => this.#rebalance.workerLoads,
     );
+    const engine = this.#engine;
+    if (engine !== undefined) this.#metrics.exposeHistory(() => engine.history);
     this.#supervisor = new Supervisor(
       { clock, random: Math.random, logger },
       {

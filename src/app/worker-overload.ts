@@ -1,8 +1,8 @@
 // What a worker may have, and who is told when it has too much: ties the overload guard to the rest of the worker.
-import { totalmem } from 'node:os';
 import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { AcceptRate } from '../cluster/accept-rate.ts';
+import { memoryBytes } from '../cluster/host-load.ts';
 import type { WorkerLink } from '../cluster/worker-link.ts';
 import type { Config } from '../config/schema.ts';
 import type { OpenConnections } from '../gateway/open-connections.ts';
@@ -70,11 +70,9 @@ export function ownAcceptRate(link: WorkerLink, { admission }: Config): OwnAccep
 
 function memoryLimits(configuredBytes: number, slots: number): MemoryLimits {
   const { heap_size_limit: heapLimit } = getHeapStatistics();
-  const constrained = process.constrainedMemory();
-  const memory = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
   return {
     heapBytes: Math.max(heapLimit - YOUNG_BYTES, heapLimit / 2) * HEAP_SHARE,
-    allBytes: configuredBytes > 0 ? configuredBytes : (memory * MEMORY_SHARE) / slots,
+    allBytes: configuredBytes > 0 ? configuredBytes : (memoryBytes() * MEMORY_SHARE) / slots,
   };
 }
 

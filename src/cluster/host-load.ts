@@ -37,11 +37,15 @@ export class HostLoad {
     return this.#share;
   }
 
-  /** Of the host, or of the control group when that has less. */
   get memoryBytes(): number {
-    const limit = process.constrainedMemory();
-    return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
+    return memoryBytes();
   }
+}
+
+/** Of the host, or of the control group when that has less. */
+export function memoryBytes(): number {
+  const limit = process.constrainedMemory();
+  return limit > 0 ? Math.min(limit, totalmem()) : totalmem();
 }
 
 function readTimes(): CpuTimes {

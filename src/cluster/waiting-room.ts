@@ -14,6 +14,8 @@ export interface Arrival {
 
 /** What a client may send behind its request meanwhile; then it is read no further. */
 const MAX_MORE_BYTES = 65_536;
+/** What all of them may; who sends more than nothing then waits with it outside. */
+const MAX_ALL_MORE_BYTES = 64 * 1024 * 1024;
 
 /** One who waits. */
 export class Waiting {
@@ -49,6 +51,7 @@ export class Waiting {
 
   /** Its next owner freezes it in the same turn. */
   release(): void {
+    this.#room.moreBytes -= this.#moreBytes;
     this.socket.off('data', this.#onData);
     this.socket.off('end', this.#onEnd);
     this.socket.off('close', this.#onClose);
@@ -57,7 +60,8 @@ export class Waiting {
   readonly #onData = (chunk: Buffer): void => {
     (this.#more ??= []).push(chunk);
     this.#moreBytes += chunk.length;
-    if (this.#moreBytes >= MAX_MORE_BYTES) this.socket.pause();
+    this.#room.moreBytes += chunk.length;
+    if (this.#moreBytes >= MAX_MORE_BYTES || this.#room.moreBytes >= MAX_ALL_MORE_BYTES) this.socket.pause();
   };
 
   readonly #onEnd = (): void => {
@@ -76,6 +80,8 @@ export class WaitingRoom {
   readonly #new = new Set<Waiting>();
   /** Clients that hung up while they waited. */
   gaveUp = 0;
+  /** Sent behind their requests by all who wait. */
+  moreBytes = 0;
 
   get size(): number {
     return this.#returning.size + this.#new.size;

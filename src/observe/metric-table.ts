@@ -171,6 +171,16 @@ export const METRICS = {
   ),
   enginePending: gauge('engine_pending_calls', 'Calls that the engine owes an answer.', []),
   engineQueuedBytes: gauge('engine_queued_bytes', 'Bytes that wait for the engine.', []),
+  engineHistoryBytes: gauge(
+    'engine_history_bytes',
+    'What histories take in the primary, about (embedded engine).',
+    [],
+  ),
+  engineEvicted: readCounter(
+    'engine_history_evicted_total',
+    'Publications that went before their time, because histories took too much memory (embedded engine).',
+    [],
+  ),
   engineHeldBytes: gauge(
     'engine_held_bytes',
     'Bytes held back until what is missing before them has been read (Redis).',

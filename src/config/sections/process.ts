@@ -17,6 +17,12 @@ const memory = section('The embedded engine, with `engine.type: memory`.', {
     'File in which history waits over a planned restart (SIGTERM, SIGINT, `holdfast drain --exit`). Empty: ' +
       '`history-<port>.snapshot` in the `$STATE_DIRECTORY` that systemd gives, or, without one, history ends with the process.',
   ),
+  max_history_memory: integer(
+    'Bytes that histories may take in the primary. Beyond it the channels without a publication for longest lose theirs, and ' +
+      'whoever would recover from it is told so. 0: an eighth of the memory there is, by machine or control group, and at ' +
+      'most half of the heap limit of Node.',
+    0,
+  ),
 });
 
 export const engine = section('Where publications, history and presence live.', {

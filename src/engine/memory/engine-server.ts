@@ -16,6 +16,8 @@ import { MemoryStore } from './store.ts';
 
 const DEFAULT_MAX_QUEUED_BYTES = 64 * 1024 * 1024;
 const SWEEP_MS = 1000;
+/** It goes on for as long as too much is published. */
+const EVICTED_EVERY_MS = 60_000;
 /** An exclusive holder that does not let go for so long is stuck: its link is cut, as if it had died. */
 const SHARE_TIMEOUT_MS = 5000;
 const OWNER_ONLY = 0o600;
@@ -29,6 +31,8 @@ export interface MemoryEngineServerDeps {
   readonly logger?: Logger | undefined;
   /** What may wait for one worker, 64 MiB by default. */
   readonly maxQueuedBytes?: number | undefined;
+  /** Of histories; without a limit by default. */
+  readonly maxHistoryBytes?: number | undefined;
 }
 
 export interface MemoryEngineServerStats extends Readonly<ServerCounters> {
@@ -42,6 +46,8 @@ export interface MemoryEngineServerStats extends Readonly<ServerCounters> {
   readonly streams: number;
   readonly historyPublications: number;
   readonly historyBytes: number;
+  /** Publications that had to go before their time. */
+  readonly historyEvicted: number;
   readonly idempotencyKeys: number;
   readonly presenceEntries: number;
 }
@@ -68,6 +74,8 @@ export class MemoryEngineServer {
   #isOpen = false;
   #linksEnded = 0;
   #linksCut = 0;
+  #evictedTold = 0;
+  #evictedSilentUntilMs = -Infinity;
   #closed: Promise<void> | undefined;
 
   constructor(deps: MemoryEngineServerDeps) {
@@ -100,7 +108,8 @@ export class MemoryEngineServer {
       channels: this.#interest.channels,
       streams: this.#store.streams,
       historyPublications: this.#store.publications,
-      historyBytes: this.#store.bytes,
+      historyBytes: this.#store.historyBytes,
+      historyEvicted: this.#store.evicted,
       idempotencyKeys: this.#store.idempotencyKeys,
       presenceEntries: this.#presence.entries,
     };
@@ -209,6 +218,19 @@ export class MemoryEngineServer {
     this.#standstill.ended(link);
   }
 
+  #tellEvicted(): void {
+    const { clock, logger, maxHistoryBytes } = this.#deps;
+    const { evicted } = this.#store;
+    const nowMs = clock.monotonicMs();
+    if (evicted === this.#evictedTold || nowMs < this.#evictedSilentUntilMs) return;
+    logger?.warn(
+      { publications: evicted - this.#evictedTold, maxHistoryBytes },
+      'histories were cut short for want of memory',
+    );
+    this.#evictedTold = evicted;
+    this.#evictedSilentUntilMs = nowMs + EVICTED_EVERY_MS;
+  }
+
   /** To the worker whose subscriber it was or, when that is gone, to any other: one is enough. */
   #tellOccupancy(channel: string, isOccupied: boolean, link: ServerLink): void {
     if (this.#standstill.isMoving) return;
@@ -219,6 +241,7 @@ export class MemoryEngineServer {
 
   #sweep(): void {
     this.#store.sweep();
+    this.#tellEvicted();
     const sinceMs = this.#deps.clock.monotonicMs() - SHARE_TIMEOUT_MS;
     for (const link of this.#interest.unresponsive(sinceMs)) {
       link.cut(new Error('the worker does not let go of an exclusive channel'));

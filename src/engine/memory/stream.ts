@@ -143,6 +143,11 @@ export class Stream {
     this.#entriesUntilMs = Infinity;
   }
 
+  /** Drops all but so many of the latest. */
+  keep(size: number): void {
+    this.#trim(size);
+  }
+
   /** Keeps position and epoch for so long from now on. */
   touch(metaTtlMs: number, nowMs: number): void {
     this.#metaUntilMs = nowMs + metaTtlMs;

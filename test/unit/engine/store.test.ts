@@ -25,14 +25,17 @@ const OPTIONS: StoreOptions = {
 };
 const ALL = { limit: -1, sinceOffset: undefined, reverse: false };
 
-function setUp(maxIdempotencyKeys?: number): { clock: ManualClock; store: MemoryStore } {
+function setUp(
+  maxIdempotencyKeys?: number,
+  maxHistoryBytes?: number,
+): { clock: ManualClock; store: MemoryStore } {
   const clock = new ManualClock();
   let epochs = 0;
   const newEpoch = (): string => {
     epochs += 1;
     return `e${String(epochs)}`;
   };
-  return { clock, store: new MemoryStore({ clock, newEpoch, maxIdempotencyKeys }) };
+  return { clock, store: new MemoryStore({ clock, newEpoch, maxIdempotencyKeys, maxHistoryBytes }) };
 }
 
 t.test('sweeping forgets what is due, and the counters go with it', (t) => {
@@ -174,3 +177,54 @@ t.test('buckets find every item in the second after its deadline, and hold it on
   t.equal(buckets.size, 0);
   t.end();
 });
+
+t.test('a limit on memory: who was published to longest ago loses first, and positions stay', async (t) => {
+  const { store } = setUp(undefined, 200_000);
+  const publish = (channel: string): void => {
+    store.publish(channel, Buffer.alloc(4_000), OPTIONS);
+  };
+  publish('first');
+  publish('busy');
+  const { top } = store.history('first', ALL, 60_000);
+  for (let channel = 0; channel < 100; channel += 1) {
+    publish(`c${String(channel)}`);
+    publish('busy');
+    t.ok(store.historyBytes <= 200_000);
+    t.equal(store.history('busy', ALL, 60_000).publications.length > 0, true);
+  }
+  t.ok(store.evicted > 60);
+  t.equal(store.publications, publicationsIn(store), 'counted right');
+  t.same(store.history('c99', ALL, 60_000).publications.length, 1);
+  t.same(store.history('c50', ALL, 60_000).publications.length, 0);
+  t.same(store.history('c50', ALL, 60_000).top.offset, 1, 'the next one is not taken for the first');
+  t.same(top.offset, 1);
+});
+
+t.test('positions alone may be too many: those not used for longest are forgotten', async (t) => {
+  const { store } = setUp(undefined, 20_000);
+  const { epoch } = store.history('used', ALL, 60_000).top;
+  for (let channel = 0; channel < 100; channel += 1) {
+    store.history(`c${String(channel)}`, ALL, 60_000);
+    t.equal(store.history('used', ALL, 60_000).top.epoch, epoch);
+  }
+  t.ok(store.historyBytes <= 20_000);
+});
+
+t.test('one channel alone keeps its latest', async (t) => {
+  const { store } = setUp(undefined, 20_000);
+  store.history('other', ALL, 60_000);
+  for (let count = 0; count < 100; count += 1)
+    store.publish('one', Buffer.alloc(1_000), { ...OPTIONS, historySize: 1_000 });
+  t.ok(store.historyBytes <= 20_000);
+  const { publications } = store.history('one', ALL, 60_000);
+  t.ok(publications.length > 5);
+  t.equal(publications.at(-1)?.offset, 100);
+  t.equal(store.streams, 2, 'nobody is forgotten for it');
+  store.publish('one', Buffer.alloc(50_000), OPTIONS);
+  t.equal(store.history('one', ALL, 60_000).publications.length, 1, 'larger than all: kept alone');
+});
+
+function publicationsIn(store: MemoryStore): number {
+  const channels = [...Array.from({ length: 100 }, (_, channel) => `c${String(channel)}`), 'busy', 'first'];
+  return channels.reduce((sum, name) => sum + store.history(name, ALL, 60_000).publications.length, 0);
+}
