@@ -69,8 +69,8 @@ export function capacityText(capacity: Capacity): string {
     `Measured with ${figures.sample} connections to one worker, each subscribed to a channel of its own.`,
     `JavaScript heap that connections take in each of ${workers} workers: at most ${bytesText(heapBytesPerWorker)}.`,
     reconnectSeconds === undefined
-      ? 'Without client.connection_rate_limit all may come back at once.'
-      : `At client.connection_rate_limit all are back within ${ageText(reconnectSeconds * 1_000)}.`,
+      ? 'After a storm all come back as fast as the workers are measured to take them (admission.accept_rate: 0).'
+      : `At the rate that the configuration allows all are back within ${ageText(reconnectSeconds * 1_000)}.`,
   ];
   return `\n${[...table, '', ...rest].join('\n')}\n`;
 }

@@ -63,7 +63,9 @@ export function capacity({ connections, config, figures, withFront }: CapacityQu
       bytes: connections * each,
     });
   }
-  const rate = config.client.connection_rate_limit;
+  const limits = [config.admission.accept_rate, config.client.connection_rate_limit].filter(
+    (limit) => limit > 0,
+  );
   return {
     connections,
     workers,
@@ -71,7 +73,7 @@ export function capacity({ connections, config, figures, withFront }: CapacityQu
     lines,
     totalBytes: lines.reduce((sum, { bytes }) => sum + bytes, 0),
     heapBytesPerWorker: Math.ceil((connections / workers) * figures.connectionBytes),
-    reconnectSeconds: rate > 0 ? Math.ceil(connections / rate) : undefined,
+    reconnectSeconds: limits.length > 0 ? Math.ceil(connections / Math.min(...limits)) : undefined,
   };
 }
 

@@ -33,10 +33,7 @@ const sourcePorts = rule('source-ports', ['haproxy', 'ports', 'plan'], ({ haprox
       .filter(({ address }) => !isUnixSocket(address))
       .map((server) => {
         // Clients as one backend spreads them: another of its servers may be away.
-        const wanted = Math.min(
-          Number(optionOf(server.options, 'maxconn') ?? Infinity),
-          Math.ceil(plan.connections / Math.max(1, servers(section).length - 1)),
-        );
+        const wanted = Math.ceil(plan.connections / Math.max(1, servers(section).length - 1));
         return judgePorts(`${section.name}/${server.name}`, { server, wanted, ports, file: haproxy.file });
       }),
   );
@@ -111,8 +108,7 @@ const connectionTracking = rule('conntrack', ['conntrack', 'plan'], ({ conntrack
   });
 });
 
-const serverLimits = rule('server-maxconn', ['haproxy', 'config'], ({ haproxy, config }) => {
-  const limit = config.client.connection_limit;
+const serverLimits = rule('server-maxconn', ['haproxy', 'plan'], ({ haproxy, plan }) => {
   const limits = backs(haproxy).flatMap((section) =>
     servers(section).map((server) => ({
       section,
@@ -120,15 +116,15 @@ const serverLimits = rule('server-maxconn', ['haproxy', 'config'], ({ haproxy, c
       maxconn: Number(optionOf(server.options, 'maxconn') ?? NaN),
     })),
   );
-  const low = limits.filter(({ maxconn }) => limit > 0 && maxconn < limit);
-  if (low.length === 0) return fine('no server of HAProxy is limited below client.connection_limit');
+  const low = limits.filter(({ maxconn }) => maxconn < plan.connections);
+  if (low.length === 0) return fine(`no server of HAProxy is limited below ${plan.source}`);
   return low.map(({ section, server, maxconn }) =>
     fault(
       'warning',
-      `HAProxy gives ${section.name}/${server.name} ${maxconn} connections, the gateway takes ${limit}`,
+      `HAProxy gives ${section.name}/${server.name} ${maxconn} connections; ${plan.source} wants ${plan.connections}`,
       {
         why: 'clients wait in HAProxy for `timeout queue` and get 503 while the gateway has room',
-        change: `maxconn ${limit + 100} on line ${server.line.number} of ${haproxy.file} (or in default-server)`,
+        change: `maxconn ${plan.connections + 100} on line ${server.line.number} of ${haproxy.file} (or in default-server)`,
       },
     ),
   );

@@ -70,6 +70,8 @@ const BAD: readonly (readonly [rule: string, severity: string, said: RegExp, cha
     /maxconn 20100/,
     { haproxy: haproxyConfig('maxconn 21000', 'maxconn 10000') },
   ],
+  ['server-maxconn', 'warning', /maxconn 100100/, planned(100_000)],
+  ['source-ports', 'critical', /28232 source ports.*100000/, planned(100_000)],
   ['connection-limit', 'warning', /no limit/, config({})],
   ['connections', 'critical', /connection_limit: 30000/, planned(30_000)],
   ['memory', 'warning', /connection_limit: 14000/, { memory: { totalBytes: 1e9, availableBytes: 1e9 } }],
