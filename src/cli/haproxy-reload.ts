@@ -187,7 +187,10 @@ async function ensureState({ stateFile }: RunningConfig): Promise<void> {
 
 async function check({ program, files, environment }: RunningConfig): Promise<void> {
   try {
-    await run(program, ['-dW', '-c', ...files.flatMap((file) => ['-f', file])], { env: environment });
+    await run(program, ['-dW', '-c', ...files.flatMap((file) => ['-f', file])], {
+      env: environment,
+      timeout: RELOAD_DEADLINE_MS,
+    });
   } catch (error) {
     const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
     throw new CliError(

@@ -85,8 +85,11 @@ export class EngineProbe implements HealthCheck {
     if (this.#isClosed) return;
     this.#isClosed = true;
     clearInterval(this.#timer);
-    if (!this.#isSubscribed) return;
-    // The engine may be the very thing that is gone; its subscriptions end with the process anyway.
+    if (this.#isSubscribed) await this.#unsubscribe();
+  }
+
+  /** The engine may be the very thing that is gone; its subscriptions end with the process anyway. */
+  async #unsubscribe(): Promise<void> {
     await this.#broker.unsubscribe(this.channel).catch(() => undefined);
   }
 
@@ -98,6 +101,7 @@ export class EngineProbe implements HealthCheck {
       if (!this.#isSubscribed) {
         await this.#broker.subscribe(this.channel);
         this.#isSubscribed = true;
+        if (this.#isClosed) return await this.#unsubscribe();
       }
       this.#sent += 1;
       this.#sentAtMs = this.#clock.monotonicMs();

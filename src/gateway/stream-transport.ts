@@ -25,6 +25,9 @@ export interface StreamTransportOptions {
   readonly maxWaitingBytes: number;
 }
 
+/** What a frame that waits costs beside its bytes: many small ones are as heavy. */
+const FRAME_OVERHEAD_BYTES = 256;
+
 export class StreamTransport implements Transport {
   readonly kind: StreamTransportOptions['kind'];
   readonly format: WireFormat;
@@ -67,7 +70,7 @@ export class StreamTransport implements Transport {
       this.#connection?.onFrame(frame);
       return;
     }
-    this.#waitingBytes += frame.length;
+    this.#waitingBytes += frame.length + FRAME_OVERHEAD_BYTES;
     if (this.#waitingBytes > this.#options.maxWaitingBytes) {
       this.#connection?.close(CloseCauses.tooManyRequests);
     } else this.#waiting.push(frame);
@@ -88,7 +91,7 @@ export class StreamTransport implements Transport {
     while (!this.#isPaused) {
       const frame = this.#waiting.shift();
       if (frame === undefined) return;
-      this.#waitingBytes -= frame.length;
+      this.#waitingBytes -= frame.length + FRAME_OVERHEAD_BYTES;
       this.#connection?.onFrame(frame);
     }
   }
