@@ -100,6 +100,11 @@ export class Crowd {
     await waitFor('the last words', () => this.missing().length === 0).catch(() => undefined);
   }
 
+  /** Everybody disconnects. */
+  leave(): void {
+    for (const { official } of this.#members) official.client.disconnect();
+  }
+
   /** What some receiver has not got in the end. */
   missing(): readonly string[] {
     const missing: string[] = [];
@@ -146,6 +151,17 @@ export class Crowd {
   /** Of whose connections nothing has been noticed. */
   get undisturbed(): number {
     return this.#members.filter(({ official }) => official.count('connecting') === 1).length;
+  }
+
+  /** What those of whose connections nothing has been noticed have missed, or got twice, of each other. */
+  faultsOfUndisturbed(): readonly string[] {
+    const others = this.#members.filter(({ official }) => official.count('connecting') !== 1);
+    return this.#members.flatMap(({ name, official, accounts }) => {
+      if (official.count('connecting') !== 1) return [];
+      const faults = [...accounts.values()].flatMap((account) => account.faults);
+      const own = faults.filter((text) => !others.some((other) => text.includes(`: ${other.name} `)));
+      return official.count('error') === 0 ? own : [...own, `${name} had an error`];
+    });
   }
 
   get sent(): number {
