@@ -24,6 +24,7 @@ export class Overdue<T extends Waiting> {
   readonly #deps: OverdueDeps<T>;
   #heardMs = -Infinity;
   #checkAtMs = 0;
+  #isHeld = false;
   #checking: NodeJS.Timeout | undefined;
   #confirming: NodeJS.Immediate | undefined;
 
@@ -34,6 +35,12 @@ export class Overdue<T extends Waiting> {
   /** The engine lives: it sent something. */
   heard(): void {
     this.#heardMs = this.#deps.clock.monotonicMs();
+  }
+
+  /** The engine has said that it answers later (true), or that it goes on (false). */
+  hold(isHeld: boolean): void {
+    this.#isHeld = isHeld;
+    this.heard();
   }
 
   /** Something waits. */
@@ -56,7 +63,7 @@ export class Overdue<T extends Waiting> {
   #check(): void {
     this.#checking = undefined;
     const nowMs = this.#deps.clock.monotonicMs();
-    if (nowMs >= this.#checkAtMs + CHECK_MS) this.#heardMs = nowMs;
+    if (this.#isHeld || nowMs >= this.#checkAtMs + CHECK_MS) this.#heardMs = nowMs;
     const oldest = this.#oldest();
     if (oldest === undefined) return;
     if (!this.#isLate(oldest, nowMs)) {

@@ -4,7 +4,7 @@ import { Crowd, CROWD_CHANNELS } from '../helpers/crowd.ts';
 import { type Gateway, startGateway } from '../helpers/gateway.ts';
 import { stopCurrent } from '../helpers/upgrading.ts';
 
-const CHANNELS = Number(process.env['TEST_CHANNELS'] ?? 2000);
+const CHANNELS = Number(process.env['TEST_CHANNELS'] ?? 500);
 const PUBLICATIONS = 100;
 const BYTES = 200;
 const CHANNELS_AT_ONCE = 500;

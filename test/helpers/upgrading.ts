@@ -1,6 +1,9 @@
 // A gateway whose primary is replaced under a test: the process that is the gateway now is another one than the first.
+import { connectControl } from '../../src/cluster/control-client.ts';
 import { type Gateway } from './gateway.ts';
 import { childPids } from './processes.ts';
+import type { Scope } from './scope.ts';
+import { isJson } from './server-frames.ts';
 import { waitFor } from './wait-for.ts';
 
 /** Of every primary that this gateway has had, the first one included, as they became it. */
@@ -21,4 +24,45 @@ export function currentWorkers(gateway: Gateway): Promise<number[]> {
 export async function stopCurrent(gateway: Gateway): Promise<void> {
   process.kill(currentPrimary(gateway), 'SIGTERM');
   await waitFor('the end of the gateway', () => !gateway.child.groupIsAlive, 60_000);
+}
+
+export interface UpgradeStep {
+  readonly state: string;
+  readonly successor: number;
+  readonly moved: number;
+}
+
+/** Resolves to what the upgrade ended with. */
+export async function upgrade(
+  scope: Scope,
+  gateway: Gateway,
+  onProgress: (step: UpgradeStep) => void,
+): Promise<unknown> {
+  const control = await connectControl(gateway.controlSocket);
+  scope.teardown(() => control.close());
+  return control
+    .request('upgrade', null, (value) => {
+      if (!isJson(value)) return;
+      const { state, pid, moved } = value;
+      onProgress({ state: String(state), successor: Number(pid), moved: Number(moved) });
+    })
+    .catch((error: unknown) => error);
+}
+
+/** The same; `act` is called once, when it comes to that state. */
+export async function upgradeUntil(
+  scope: Scope,
+  gateway: Gateway,
+  when: string,
+  act: (successor: number) => unknown,
+): Promise<unknown> {
+  let action: unknown;
+  let isDone = false;
+  const ended = await upgrade(scope, gateway, ({ state, successor }) => {
+    if (isDone || state !== when) return;
+    isDone = true;
+    action = act(successor);
+  });
+  await action;
+  return ended;
 }

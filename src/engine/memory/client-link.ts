@@ -220,7 +220,7 @@ export class ClientLink {
   /** What was sent so far is followed by the word that nothing follows. */
   #pause(): void {
     if (!this.#paused) this.#flush();
-    this.#paused = true;
+    this.#pauses(true);
     this.directly(() => {
       this.begin(FrameType.paused);
       this.end();
@@ -228,9 +228,14 @@ export class ClientLink {
   }
 
   #resume(): void {
-    this.#paused = false;
+    this.#pauses(false);
     this.#moving = false;
     this.#flush();
+  }
+
+  #pauses(isPaused: boolean): void {
+    this.#paused = isPaused;
+    this.#pending.hold(isPaused);
   }
 
   /** All that was asked has been answered, and what is kept is for the next engine. */
@@ -239,7 +244,7 @@ export class ClientLink {
     socket?.removeAllListeners();
     socket?.on('error', () => undefined);
     socket?.destroy();
-    this.#paused = true;
+    this.#pauses(true);
     this.#moving = true;
     this.#connect();
   }
@@ -299,7 +304,7 @@ export class ClientLink {
   #down(): void {
     const wasUp = this.#up;
     this.#up = false;
-    this.#paused = false;
+    this.#pauses(false);
     this.#moving = false;
     clearImmediate(this.#flushing);
     this.#flushing = undefined;

@@ -89,6 +89,11 @@ export class PendingRequests {
     this.#overdue.heard();
   }
 
+  /** The engine has asked for a pause (true), or it is over (false): meanwhile only the longest deadline counts. */
+  hold(isHeld: boolean): void {
+    this.#overdue.hold(isHeld);
+  }
+
   /** An answer to nothing that waits came too late and is left aside. */
   answer(frame: FrameReader): void {
     this.#take(frame.id)?.answered(frame);

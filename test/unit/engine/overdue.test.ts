@@ -75,3 +75,19 @@ t.test('stopped, it looks at nothing', async (t) => {
   await new Promise((resolve) => setImmediate(resolve));
   t.same(given, []);
 });
+
+t.test('an engine that asked for a pause may be silent, for five seconds', async (t) => {
+  const { given, pass, add, overdue } = setUp(t);
+  overdue.hold(true);
+  add();
+  for (let passedMs = 0; passedMs < 4900; passedMs += 350) {
+    await pass(350);
+    t.same(given, []);
+  }
+  await pass(350);
+  await waitFor('it to be given up', () => given.length === 1);
+  overdue.hold(false);
+  add();
+  for (const _ of [1, 2, 3, 4]) await pass(200);
+  await waitFor('the next one to be given up after silence', () => given.length === 2);
+});

@@ -1,0 +1,60 @@
+// Somebody tells one of the two primaries to end in the middle of an upgrade: it does, in time, and nothing is left behind.
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { Crowd, CROWD_CHANNELS } from '../helpers/crowd.ts';
+import { type Gateway, startGateway } from '../helpers/gateway.ts';
+import { childPids } from '../helpers/processes.ts';
+import type { Scope } from '../helpers/scope.ts';
+import { tempDir } from '../helpers/temp-dir.ts';
+import { currentPrimary, upgradeUntil } from '../helpers/upgrading.ts';
+import { waitFor } from '../helpers/wait-for.ts';
+
+const CLIENTS = 10;
+const LIMIT_MS = 60_000;
+
+async function crowdAt(scope: Scope, gateway: Gateway): Promise<Crowd> {
+  const crowd = new Crowd({ gateway, url: gateway.wsUrl, clients: CLIENTS, withoutApi: true });
+  await crowd.gather(scope);
+  crowd.talk();
+  return crowd;
+}
+
+for (const state of ['starting', 'moving', 'closing', 'engine']) {
+  t.test(`told to end, while ${state}: both primaries do, and nothing is left`, async (t) => {
+    const temporary = await tempDir(t);
+    const gateway = await startGateway(t, {
+      config: { channel: CROWD_CHANNELS, http_server: { unix_socket: join(temporary, 'public.sock') } },
+      env: { TMPDIR: temporary },
+    });
+    const crowd = await crowdAt(t, gateway);
+    await upgradeUntil(t, gateway, state, () => gateway.child.signal('SIGTERM'));
+    await waitFor('the end of all processes', () => !gateway.child.groupIsAlive, LIMIT_MS);
+    t.notOk(gateway.logged('worker killed').length, 'all end by themselves');
+    crowd.leave();
+    await crowd.hush(false);
+    t.same(await readdir(temporary), []);
+    t.notOk((await readdir(gateway.directory)).includes('control.sock'));
+  });
+}
+
+t.test('the new primary told to end: everybody is put back, and it goes', async (t) => {
+  const temporary = await tempDir(t);
+  const gateway = await startGateway(t, {
+    config: { channel: CROWD_CHANNELS },
+    env: { TMPDIR: temporary },
+  });
+  const crowd = await crowdAt(t, gateway);
+  let successor = 0;
+  const ended = await upgradeUntil(t, gateway, 'moving', (pid) => {
+    successor = pid;
+    process.kill(pid, 'SIGTERM');
+  });
+  t.match(ended, { code: 'HOLDFAST_UPGRADE', message: /the new primary got SIGTERM/ });
+  t.equal(currentPrimary(gateway), gateway.child.pid);
+  t.notOk((await childPids(gateway.child.pid)).includes(successor));
+  await crowd.hush();
+  t.same(crowd.faults().slice(0, 10), []);
+  t.same(await gateway.stop(), { code: 0, signal: null });
+  t.same(await readdir(temporary), []);
+});
