@@ -17,11 +17,13 @@ const DEADLINE_MS = 90_000;
 // Tests run from the root of the repository.
 const CLIENT_FILE = 'node_modules/centrifuge/dist/centrifuge.js';
 
-/** The Chromium of this machine; undefined when there is none. */
-export function findBrowser(): string | undefined {
+/** The Chromium of this machine. */
+function findBrowser(): string {
   const directories = (process.env['PATH'] ?? '').split(':');
   const candidates = PROGRAMS.flatMap((program) => directories.map((directory) => `${directory}/${program}`));
-  return candidates.find((candidate) => existsSync(candidate));
+  const found = candidates.find((candidate) => existsSync(candidate));
+  if (found === undefined) throw new Error('no Chromium: apt-get install chromium-headless-shell');
+  return found;
 }
 
 export class Page {
@@ -53,7 +55,7 @@ export class Page {
 }
 
 /** Opens a page that runs this module; `say(text)` and `Centrifuge` are there for it. Any certificate is good enough. */
-export async function openPage(scope: Scope, program: string, script: string): Promise<Page> {
+export async function openPage(scope: Scope, script: string): Promise<Page> {
   const said = new Inbox<string>();
   const client = await readFile(CLIENT_FILE);
   const html = `<!doctype html><meta charset="utf-8"><script src="/client.js"></script><script type="module">
@@ -86,7 +88,7 @@ export async function openPage(scope: Scope, program: string, script: string): P
   const profile = `--user-data-dir=${await tempDir(scope)}`;
   const address = `http://localhost:${portOf(server)}/`;
   const debugging = '--remote-debugging-port=0';
-  const browser = new Child(scope, program, [
+  const browser = new Child(scope, findBrowser(), [
     ...flags,
     debugging,
     profile,

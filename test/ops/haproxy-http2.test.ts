@@ -2,7 +2,7 @@
 import type { ClientHttp2Session } from 'node:http2';
 import { join } from 'node:path';
 import t from 'tap';
-import { findBrowser, openPage } from '../helpers/browser.ts';
+import { openPage } from '../helpers/browser.ts';
 import { MasterSocket } from '../../src/front/master-socket.ts';
 import { OfficialClient } from '../helpers/centrifuge.ts';
 import { cliRun } from '../helpers/cli-run.ts';
@@ -111,44 +111,39 @@ function browserScript(address: string): string {
     }`;
 }
 
-const browser = findBrowser();
-if (browser === undefined) {
-  t.comment('no Chromium here: install Debian’s chromium-headless-shell and run this again');
-} else {
-  t.test('a browser with the official client', async (t) => {
-    const configFile = await generateConfig(t, [to, '--http2', '--no-ops-bind']);
-    const masterSocket = join(await tempDir(t), 'master.sock');
-    const haproxy = await startHaproxy(t, { configFile, masterSocket });
-    const node = new OfficialClient(t, haproxy.wssUrl, { socket: { ca: haproxy.certificate } });
-    const heard = await (await node.connect()).subscribe('room');
-    const page = await openPage(t, browser, browserScript(`localhost:${haproxy.port}`));
-    await Promise.all(['first', 'second'].map((name) => page.says(`${name} is there`)));
-    await heard.next('publication');
-    t.same(heard.publications, ['the browser']);
-    await Promise.all(['first', 'second'].map((name) => page.says(`${name} heard the browser`)));
-    await node.client.publish('room', 'the server');
-    await Promise.all(['first', 'second'].map((name) => page.says(`${name} heard the server`)));
+t.test('a browser with the official client', async (t) => {
+  const configFile = await generateConfig(t, [to, '--http2', '--no-ops-bind']);
+  const masterSocket = join(await tempDir(t), 'master.sock');
+  const haproxy = await startHaproxy(t, { configFile, masterSocket });
+  const node = new OfficialClient(t, haproxy.wssUrl, { socket: { ca: haproxy.certificate } });
+  const heard = await (await node.connect()).subscribe('room');
+  const page = await openPage(t, browserScript(`localhost:${haproxy.port}`));
+  await Promise.all(['first', 'second'].map((name) => page.says(`${name} is there`)));
+  await heard.next('publication');
+  t.same(heard.publications, ['the browser']);
+  await Promise.all(['first', 'second'].map((name) => page.says(`${name} heard the browser`)));
+  await node.client.publish('room', 'the server');
+  await Promise.all(['first', 'second'].map((name) => page.says(`${name} heard the server`)));
 
-    // By other means than ours, so that nobody ends them: the new process only says that no more may come.
-    const master = new MasterSocket(masterSocket);
-    haproxy.child.signal('SIGUSR2');
-    await waitFor('the old process to be left', async () => (await master.processes()).old.length === 1);
-    await node.client.publish('room', 'after the reload');
-    await Promise.all(['first', 'second'].map((name) => page.says(`${name} heard after the reload`)));
-    t.same(page.said.items, [], 'nobody had to come back');
+  // By other means than ours, so that nobody ends them: the new process only says that no more may come.
+  const master = new MasterSocket(masterSocket);
+  haproxy.child.signal('SIGUSR2');
+  await waitFor('the old process to be left', async () => (await master.processes()).old.length === 1);
+  await node.client.publish('room', 'after the reload');
+  await Promise.all(['first', 'second'].map((name) => page.says(`${name} heard after the reload`)));
+  t.same(page.said.items, [], 'nobody had to come back');
 
-    await page.close();
-    const lines = await waitFor('the end of both in the log', () => {
-      const found = haproxy.logs.filter(({ path, ua }) => path === '/connection/websocket' && ua !== '');
-      return found.length === 2 ? found : undefined;
-    });
-    t.match(
-      lines.map(({ http, ua }) => ({ http, ua })),
-      [
-        { http: 'HTTP/2.0', ua: /Chrom/ },
-        { http: 'HTTP/2.0', ua: /Chrom/ },
-      ],
-    );
-    t.equal(new Set(lines.map(({ port }) => port)).size, 1, 'both in one connection');
+  await page.close();
+  const lines = await waitFor('the end of both in the log', () => {
+    const found = haproxy.logs.filter(({ path, ua }) => path === '/connection/websocket' && ua !== '');
+    return found.length === 2 ? found : undefined;
   });
-}
+  t.match(
+    lines.map(({ http, ua }) => ({ http, ua })),
+    [
+      { http: 'HTTP/2.0', ua: /Chrom/ },
+      { http: 'HTTP/2.0', ua: /Chrom/ },
+    ],
+  );
+  t.equal(new Set(lines.map(({ port }) => port)).size, 1, 'both in one connection');
+});
