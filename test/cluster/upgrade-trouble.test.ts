@@ -8,6 +8,7 @@ import { childPids } from '../helpers/processes.ts';
 import type { Scope } from '../helpers/scope.ts';
 import { isJson } from '../helpers/server-frames.ts';
 import { currentPrimary, stopCurrent, upgrade, upgradeUntil } from '../helpers/upgrading.ts';
+import { internalPort, pageOf } from '../helpers/visitors.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
 const CLIENTS = 20;
@@ -91,4 +92,30 @@ t.test('told to reload meanwhile, it says what is under way; right after, it doe
   await crowd.hush();
   t.same(crowd.faults().slice(0, 10), []);
   await stopCurrent(gateway);
+});
+
+t.test('kill -9 of the new primary, after the old workers were told to end: there are others', async (t) => {
+  const gateway = await startGateway(t, {
+    config: {
+      channel: CROWD_CHANNELS,
+      http_server: { internal_port: 0 },
+      handoff: { orphan_timeout: '2s' },
+    },
+  });
+  const crowd = await crowdAt(t, gateway);
+  const port = internalPort(gateway);
+  // A connection that stays open, for which its worker waits a moment.
+  await (await fetch(`http://127.0.0.1:${port}/readyz`)).text();
+  const ended = await upgradeUntil(t, gateway, 'closing', kill);
+  t.match(ended, { code: 'HOLDFAST_UPGRADE', message: 'the new primary has ended' });
+  await waitFor('everybody to be there', () => crowd.connected === CLIENTS, LIMIT_MS);
+  await crowd.hush(false);
+  const visit = pageOf({ port }, '/readyz');
+  const isServed = (): Promise<boolean> =>
+    visit().then(
+      () => true,
+      () => false,
+    );
+  await waitFor('the internal port', isServed, LIMIT_MS);
+  t.same(await gateway.stop(), { code: 0, signal: null });
 });
