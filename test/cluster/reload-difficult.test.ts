@@ -145,10 +145,11 @@ t.test('compressed connections go on compressed', async (t) => {
   for (let round = 1; round <= RELOADS; round++) t.equal((await gateway.command(t, 'reload')).exit.code, 0);
   over.abort();
   await sending;
+  const numbers = (): number[] => received.flatMap((line) => /"n":(\d+)/.exec(line)?.[1] ?? []).map(Number);
   await waitFor('all replies', () => received.filter((line) => line.startsWith('{"id"')).length === sent + 2);
-  const numbers = received.flatMap((line) => /"n":(\d+)/.exec(line)?.[1] ?? []).map(Number);
+  await waitFor('the last publication', () => numbers().at(-1) === sent);
   t.same(
-    numbers,
+    numbers(),
     Array.from({ length: sent }, (_, index) => index + 1),
   );
   t.equal(closed, 0);

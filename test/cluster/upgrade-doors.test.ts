@@ -13,7 +13,7 @@ import { agentOf, agentPort, internalPort, pageOf, PassersBy, Visitors } from '.
 import { waitFor } from '../helpers/wait-for.ts';
 
 const CLIENTS = 20;
-const PASSERS_BY_PER_SECOND = Number(process.env['TEST_PASSERS_BY'] ?? 100);
+const PASSERS_BY_PER_SECOND = Number(process.env['TEST_PASSERS_BY'] ?? 30);
 const ROUNDS = 2;
 
 t.test('TCP port, UNIX socket, internal port and agent check', async (t) => {

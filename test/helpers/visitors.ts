@@ -12,6 +12,8 @@ import { waitFor, within } from './wait-for.ts';
 const ARRIVAL_PAUSE_MS = 5;
 const ANSWER_LIMIT_MS = 20_000;
 const SERVED_LIMIT_MS = 60_000;
+/** Of each operation of a passer-by, on a machine that does much else. */
+const PASSING_LIMIT_MS = 20_000;
 
 export type Door = { readonly port: number } | { readonly socketPath: string };
 
@@ -133,6 +135,7 @@ export class PassersBy {
     // It leaves by itself: nothing is left to be undone after the test.
     const official = new OfficialClient({ teardown: () => undefined }, this.#url, {
       protobuf: number % 2 === 1,
+      options: { timeout: PASSING_LIMIT_MS },
     });
     try {
       await official.connect();

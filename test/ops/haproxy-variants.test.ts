@@ -129,7 +129,7 @@ const VARIANTS: Readonly<Record<string, Variant>> = {
     args: [tcp, '--log=text', '--per-source=0', '--no-ops-bind'],
     also: async (t, haproxy, talk) => {
       (await talk({ query: '?key=confidential' })).client.disconnect();
-      await waitFor('a line', () => / GET \/connection\/websocket$/m.test(haproxy.child.output));
+      await waitFor('a line', () => / GET \/connection\/websocket HTTP\/1\.1$/m.test(haproxy.child.output));
       t.notMatch(haproxy.child.output, 'confidential');
     },
   },
