@@ -69,6 +69,7 @@ export const deploy: Scenario = {
   subjects: [recoveringSocketio, holdfast(2)],
   smokeSubjects: ['socket.io with recovery', 'holdfast ×2'],
   rounds: 3,
+  replacesProcesses: true,
   figures: [
     { key: 'clients', label: 'clients', unit: '', digits: 0 },
     { key: 'disconnected', label: 'disconnected', unit: '', digits: 0 },

@@ -61,6 +61,7 @@ export const handoff: Scenario = {
   subjects: [holdfast(2), holdfast(2, 'with history')],
   smokeSubjects: ['holdfast ×2'],
   rounds: 3,
+  replacesProcesses: true,
   figures: [
     { key: 'perSecond', label: 'connections moved a second', unit: '1/s', digits: 0 },
     { key: 'moved', label: 'connections moved', unit: '', digits: 0 },

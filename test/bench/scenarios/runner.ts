@@ -86,8 +86,8 @@ export class Runner {
       }
     } finally {
       say('stopping');
-      // A smoke run uses a server for all scenarios; a measurement wants a fresh one.
-      if (failed || !options.smoke) await this.close();
+      // A smoke run uses a server for all scenarios that leave its processes as they are; a measurement wants a fresh one.
+      if (failed || !options.smoke || scenario.replacesProcesses === true) await this.close();
       else this.#killGenerators();
     }
   }

@@ -56,6 +56,7 @@ export interface Scenario {
   /** Names of those that a smoke run takes. */
   readonly smokeSubjects: readonly string[];
   readonly rounds: number;
+  readonly replacesProcesses?: boolean;
   readonly figures: readonly Figure[];
   /** The figure of the plot. */
   readonly plotted: string;
