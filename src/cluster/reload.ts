@@ -58,6 +58,8 @@ const MOVE_ATTEMPTS = 5;
 /** Between two of them: descriptors that were all in use may be free again. */
 const REFUSED_PAUSE_MS = 1000;
 
+const LEAVING = 'stopped: this host is leaving';
+
 interface Replaced {
   readonly slot: number;
 }
@@ -152,7 +154,7 @@ export class Reload {
     } catch (error) {
       throw new ReloadError(`worker ${slot} does not start: ${messageOf(error)}`, { cause: error });
     }
-    const before = supervisor.main(slot);
+    const before = this.#serving(slot);
     const obstacle = this.#obstacle(before, successor);
     try {
       this.#check();
@@ -182,8 +184,13 @@ export class Reload {
       }
     }
     // Its connections are closed at the pace of the drain, with all others.
-    if (this.#deps.isLeaving()) throw new ReloadError('stopped: this host is leaving');
+    if (this.#deps.isLeaving()) throw new ReloadError(LEAVING);
     await this.#dismiss(old, obstacle === '' ? this.#policy.restMs : this.#policy.closeMs);
+  }
+
+  /** The one that is replaced, if it could take a connection: one that starts or has crashed proves nothing. */
+  #serving(slot: number): WorkerProcess | undefined {
+    return this.#deps.supervisor.serving().find((process) => process.slot === slot);
   }
 
   /** Why nothing can be moved between the two; empty when it can. */
@@ -257,9 +264,10 @@ export class Reload {
   /** Those that are replaced already get the configuration back that they had. */
   async #putBack(replaced: readonly Replaced[], before: WorkerFacts): Promise<void> {
     if (replaced.length === 0 || this.#deps.isLeaving()) return;
-    const { logger } = this.#deps;
+    const { logger, isLeaving } = this.#deps;
     this.#isPuttingBack = true;
     for (const { slot } of replaced) {
+      if (isLeaving()) return;
       this.#progress?.tell({ worker: slot, state: 'putting-back' });
       try {
         await this.#replace(slot, before, []);
@@ -276,6 +284,8 @@ export class Reload {
 
   #check(): void {
     if (this.#stopped !== undefined) throw new ReloadError(`stopped: ${this.#stopped}`);
+    // What is started after the others were told to leave would never be told.
+    if (this.#deps.isLeaving()) throw new ReloadError(LEAVING);
   }
 
   #leftOf(slots: readonly number[]): number {

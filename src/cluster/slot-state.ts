@@ -86,8 +86,9 @@ export function slotTransition(state: SlotState, event: SlotEvent, policy: SlotP
     case 'timer':
       return onTimer(state, event.nowMs, policy);
     case 'hung':
-      // Its exit follows, and is a crash as any other. One that is leaving has its own deadline.
-      return state.name === 'booting' || state.name === 'ready'
+      // Its exit follows, and is a crash as any other. One that is leaving may have no deadline: a retired one gives away what it
+      // has, and whoever waits for that would wait for ever.
+      return state.name === 'booting' || state.name === 'ready' || state.name === 'leaving'
         ? [state, [{ type: 'kill', reason: 'hung' }]]
         : [state, []];
     case 'leave':

@@ -96,7 +96,7 @@ const table: Record<SlotState['name'], Record<SlotEvent['type'], Step>> = {
     ready: undefined,
     exited: stopped,
     timer: [states.leaving, [{ type: 'kill', reason: 'leave-timeout' }]],
-    hung: undefined,
+    hung: [states.leaving, [{ type: 'kill', reason: 'hung' }]],
     leave: [states.leaving, tellDrain],
     retire: undefined,
     reinstate: [{ name: 'ready', sinceMs: NOW, crashes: one }, [{ type: 'route' }]],
