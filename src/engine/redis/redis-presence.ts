@@ -59,7 +59,7 @@ export class RedisPresence implements PresenceStore {
     const refusal = this.#deps.shardOf(channel).refusal(channel);
     if (refusal !== undefined) throw refusal;
     this.#own(channel, info);
-    this.#toRemove.get(channel)?.delete(info.client);
+    this.#removed(channel, info.client);
     try {
       await this.#tell(channel, info);
     } catch (error) {
@@ -78,6 +78,7 @@ export class RedisPresence implements PresenceStore {
   async remove(channel: string, client: string): Promise<void> {
     const { shardOf, ownerAt, keys } = this.#deps;
     const shard = shardOf(channel);
+    const wasOwned = this.#owned.get(channel)?.clients.has(client) === true;
     const isLast = this.#disown(channel, client);
     try {
       await this.#removeAt(shard, channel, client);
@@ -86,8 +87,9 @@ export class RedisPresence implements PresenceStore {
         await shard.call(owner, 'SREM', [keys.owned(owner), channel]);
       }
     } catch (error) {
-      // Redis has to hear of it, later.
-      if (this.#owned.get(channel)?.clients.has(client) !== true) this.#removeLater(channel, client);
+      // Redis has to hear of it, later, unless it never had it.
+      const isBack = this.#owned.get(channel)?.clients.has(client) === true;
+      if (wasOwned && !isBack) this.#removeLater(channel, client);
       throw error;
     }
   }
@@ -114,16 +116,17 @@ export class RedisPresence implements PresenceStore {
 
   /** Removes there what could not be removed before. */
   async removeLeft(shard: Shard): Promise<void> {
+    const all: [channel: string, client: string][] = [];
     for (const [channel, clients] of this.#toRemove) {
       if (this.#deps.shardOf(channel) !== shard) continue;
-      await Promise.all(
-        [...clients].map(async (client) => {
-          await this.#removeAt(shard, channel, client);
-          clients.delete(client);
-        }),
-      );
-      if (clients.size === 0) this.#toRemove.delete(channel);
+      for (const client of clients) all.push([channel, client]);
     }
+    await inPortions(all, async ([channel, client]) => {
+      // Unless it is there again.
+      if (this.#toRemove.get(channel)?.has(client) !== true) return;
+      await this.#removeAt(shard, channel, client);
+      this.#removed(channel, client);
+    });
   }
 
   /** Under a new owner: everything of this worker, in portions. Rejects when Redis went away again. */
@@ -138,14 +141,9 @@ export class RedisPresence implements PresenceStore {
       owned.listed = undefined;
       for (const info of owned.clients.values()) all.push([channel, info]);
     }
-    for (let at = 0; at < all.length; at += PORTION) {
-      const portion = all.slice(at, at + PORTION);
-      await Promise.all(
-        portion.map(async ([channel, info]) => {
-          if (this.#owned.get(channel)?.clients.get(info.client) === info) await this.#tell(channel, info);
-        }),
-      );
-    }
+    await inPortions(all, async ([channel, info]) => {
+      if (this.#owned.get(channel)?.clients.get(info.client) === info) await this.#tell(channel, info);
+    });
   }
 
   /** Removes everything of an owner that is gone. */
@@ -217,6 +215,12 @@ export class RedisPresence implements PresenceStore {
     else clients.add(client);
   }
 
+  #removed(channel: string, client: string): void {
+    const clients = this.#toRemove.get(channel);
+    clients?.delete(client);
+    if (clients?.size === 0) this.#toRemove.delete(channel);
+  }
+
   #own(channel: string, info: ClientInfo): void {
     let owned = this.#owned.get(channel);
     if (owned === undefined) this.#owned.set(channel, (owned = { clients: new Map(), listed: undefined }));
@@ -233,4 +237,8 @@ export class RedisPresence implements PresenceStore {
     this.#owned.delete(channel);
     return true;
   }
+}
+
+async function inPortions<T>(all: readonly T[], tell: (item: T) => Promise<void>): Promise<void> {
+  for (let at = 0; at < all.length; at += PORTION) await Promise.all(all.slice(at, at + PORTION).map(tell));
 }
