@@ -26,8 +26,8 @@ export interface RedisPresenceDeps {
 
 interface OwnedChannel {
   readonly clients: Map<string, ClientInfo>;
-  /** The channel is among those of the owner, so that a sweep finds it. */
-  listed: Promise<unknown> | undefined;
+  /** The channel is among those of this owner, so that a sweep finds it. */
+  listed: { readonly owner: string; readonly done: Promise<unknown> } | undefined;
 }
 
 export class RedisPresence implements PresenceStore {
@@ -138,7 +138,6 @@ export class RedisPresence implements PresenceStore {
     const all: [channel: string, info: ClientInfo][] = [];
     for (const [channel, owned] of this.#owned) {
       if (this.#deps.shardOf(channel) !== shard) continue;
-      owned.listed = undefined;
       for (const info of owned.clients.values()) all.push([channel, info]);
     }
     await inPortions(all, async ([channel, info]) => {
@@ -187,15 +186,19 @@ export class RedisPresence implements PresenceStore {
     ]);
   }
 
-  /** Once a channel: without it a sweep would not find the entries there. */
+  /** Once a channel and owner: without it a sweep would not find the entries there. */
   async #list(shard: Shard, owner: string, channel: string): Promise<void> {
     const owned = this.#owned.get(channel);
     if (owned === undefined) return;
-    const listing = (owned.listed ??= shard.call(owner, 'SADD', [this.#deps.keys.owned(owner), channel]));
+    if (owned.listed?.owner !== owner) {
+      const done = shard.call(owner, 'SADD', [this.#deps.keys.owned(owner), channel]);
+      owned.listed = { owner, done };
+    }
+    const { listed } = owned;
     try {
-      await listing;
+      await listed.done;
     } catch (error) {
-      if (owned.listed === listing) owned.listed = undefined;
+      if (owned.listed === listed) owned.listed = undefined;
       throw error;
     }
   }

@@ -97,3 +97,15 @@ t.test('thousands are removed a portion at a time', async (t) => {
   t.equal(shard.told.length, 1200);
   t.ok(shard.most <= 500, `${shard.most} at once`);
 });
+
+t.test('under a new owner a channel is listed for it, before everything is told again too', async (t) => {
+  const { shard, state, presence } = setUp();
+  await presence.add('room', { user: 'u', client: 'a' });
+  state.owner = 'owner-two-12';
+  shard.told.length = 0;
+  await presence.add('room', { user: 'u', client: 'b' });
+  const listings = () => shard.told.filter((what) => what.startsWith('SADD'));
+  t.same(listings(), ['SADD p:o:{owner-two-12} room']);
+  await presence.retell(shard);
+  t.equal(listings().length, 1, 'once');
+});
