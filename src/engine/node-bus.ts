@@ -11,8 +11,15 @@ export interface SurveyResult {
   readonly missing: readonly string[];
 }
 
+const NODE_FORM = /^[\w-]{16,64}$/;
+
+/** Whether a node may be named so. What is not may mean something else to an engine, as a name for all nodes. */
+export function isNodeName(text: string): boolean {
+  return NODE_FORM.test(text);
+}
+
 export interface NodeBus {
-  /** This process: unique per start, at least 16 characters. */
+  /** This process: unique per start, 16 to 64 letters, digits, `_` and `-`. */
   readonly node: string;
   /** Resolves false when no such node is alive. Payloads are JSON values. */
   send(node: string, kind: string, payload: unknown): Promise<boolean>;

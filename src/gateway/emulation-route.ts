@@ -1,7 +1,7 @@
 // Takes the commands of HTTP-streaming and SSE clients and brings them to the process that has the connection (client
 // protocol §10): any worker of any host may be asked.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { NodeBus } from '../engine/node-bus.ts';
+import { isNodeName, type NodeBus } from '../engine/node-bus.ts';
 import { decodeEmulationRequest, type EmulationRequest } from '../protocol/emulation-request.ts';
 import { ProtocolError } from '../protocol/protocol-error.ts';
 import { UnavailableError } from '../util/errors.ts';
@@ -75,6 +75,7 @@ export class EmulationRoute implements RouteGroup {
       sessions.find(digest)?.receive(data);
       return true;
     }
+    if (!isNodeName(node)) return false;
     // The secret itself stays here.
     return await bus.send(node, KIND, { digest, data: data.toString('base64') });
   }

@@ -25,8 +25,10 @@ export function nodeBusContract(t: Test, name: string, factory: EngineFactory): 
     await waitFor('the message', () => got.length > 0);
     t.same(got, [{ payload, from: a.nodes.node }]);
     t.equal(await a.nodes.send('no-such-node-anywhere', 'hello', 1), false);
+    t.equal(await a.nodes.send('nodes', 'hello', 1), false, 'no name stands for all');
     t.equal(await a.nodes.send(a.nodes.node, 'hello', 1), true);
     await waitFor('the message to itself', () => got.includes('a'));
+    t.same(got.slice(1), ['a']);
   });
 
   t.test(`${name}: messages of one node arrive in order`, async (t) => {

@@ -62,6 +62,7 @@ export class RedisNodeBus implements NodeBus {
   }
 
   async send(node: string, kind: string, payload: unknown): Promise<boolean> {
+    if (node === NODES_TAG) return false;
     return (await this.#publish(node, { type: 'tell', kind, id: 0, ok: true, payload })) > 0;
   }
 

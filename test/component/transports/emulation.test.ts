@@ -161,6 +161,11 @@ t.test('an engine that is away is said to be', async (t) => {
   await engine.server.close();
   t.equal(await post(other, { node, session: secret, data: publish(2) }), 503);
   t.equal(await post(owner, { node, session: secret, data: publish(3) }), 204, 'its own need no engine');
+  t.equal(
+    await post(other, { node: 'nodes', session: secret, data: publish(4) }),
+    404,
+    'nor what is no node',
+  );
   await waitFor('the command', () => owner.lone.commands.length === 2);
 });
 
