@@ -24,7 +24,7 @@ export class PendingCalls {
     this.#overdue = new Overdue({
       clock,
       waiting: () => this.#calls,
-      giveUp: (call) => this.#giveUp(call),
+      giveUp: () => this.#giveUpAll(),
     });
   }
 
@@ -64,10 +64,16 @@ export class PendingCalls {
     this.#overdue.stop();
   }
 
-  #giveUp(call: Call): void {
-    this.#calls.delete(call);
-    this.#failed += 1;
+  /**
+   * The oldest is late: those behind it cannot be answered before it. Nor may they wait, for what follows them is refused from
+   * now on, and whoever is told of both must hear of them first.
+   */
+  #giveUpAll(): void {
     this.#stalled = true;
-    call.fail(new UnavailableError('Redis does not answer'));
+    for (const call of this.#calls) {
+      this.#calls.delete(call);
+      this.#failed += 1;
+      call.fail(new UnavailableError('Redis does not answer'));
+    }
   }
 }

@@ -2,6 +2,7 @@
 // second before, and it all passes when Redis goes on.
 import t from 'tap';
 import { UnavailableError } from '../../../src/util/errors.ts';
+import { pause } from '../../../src/util/pause.ts';
 import { startRedisEngine } from '../../contract/redis-engine.ts';
 import { waitFor, within } from '../../helpers/wait-for.ts';
 
@@ -103,6 +104,34 @@ t.test('what was on its way when Redis stopped reaches those who are here, and e
   t.same(b.events.texts('room'), ['before', '1', '2', '3', 'after'], '4 was not for others');
   t.equal(a.engineClient.stats.unsent, 3);
 });
+
+t.test(
+  'what is published one after the other while Redis stops reaches those who are here, in order',
+  async (t) => {
+    const engine = await startRedisEngine(t);
+    const [server] = engine.servers;
+    if (server === undefined) throw new Error('there is no server');
+    const a = await engine.client();
+    await a.broker.subscribe('room');
+    server.child.signal('SIGSTOP');
+    const texts: string[] = [];
+    // Some are on their way when the first is given up, others are refused after it.
+    while (a.engineClient.stats.unsent === 0 || texts.length < 15) {
+      texts.push(String(texts.length + 1));
+      await a.broker.publish('room', { data: Buffer.from(texts.at(-1) ?? '') }, PLAIN);
+      await pause(100);
+    }
+    await a.events.until('room', texts.length);
+    server.child.signal('SIGCONT');
+    await waitFor(
+      'Redis to be back',
+      () => a.engineClient.stats.pendingCalls === 0 && a.engineClient.stats.up,
+    );
+    await a.broker.publish('room', { data: Buffer.from('after') }, PLAIN);
+    await a.events.untilText('room', 'after');
+    t.same(a.events.texts('room'), [...texts, 'after']);
+  },
+);
 
 t.test('what was on its way when Redis died reaches those who are here', async (t) => {
   const engine = await startRedisEngine(t);
