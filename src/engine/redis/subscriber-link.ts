@@ -1,5 +1,6 @@
 // The connection to a server over which deliveries come. Subscribes in batches, one a turn of the event loop; whoever
 // subscribed does so again when the connection was lost.
+import { UnavailableError } from '../../util/errors.ts';
 import { Link, type LinkDeps } from './link.ts';
 import { checkServer } from './server-check.ts';
 
@@ -86,7 +87,8 @@ export class SubscriberLink {
   close(): Promise<void> {
     clearImmediate(this.#flushing);
     this.#flushing = undefined;
-    for (const { subscribe } of this.#wishes.splice(0)) subscribe?.reject(this.#link.refusal());
+    const error = new UnavailableError('the connection to Redis is closed');
+    for (const { subscribe } of this.#wishes.splice(0)) subscribe?.reject(error);
     return this.#link.close();
   }
 
@@ -119,13 +121,21 @@ export class SubscriberLink {
     const subscribe = isSubscribe(batch[0]);
     const command = (this.#sharded ? 's' : '') + (subscribe ? 'subscribe' : 'unsubscribe');
     const names = batch.map(({ name }) => name);
+    const bytes = names.join('').length;
+    const link = this.#link;
+    if (!subscribe) {
+      // Also when Redis does not answer: it takes it later. No more can wait than was subscribed before.
+      if (link.up) await link.callAnyway(command, names, bytes).catch(() => undefined);
+      return;
+    }
+    const isRefused = link.refusal() !== undefined;
     try {
-      await this.#link.call(command, names, names.join('').length);
+      await link.call(command, names, bytes);
       for (const wish of batch) wish.subscribe?.resolve();
     } catch (error) {
       for (const wish of batch) wish.subscribe?.reject(error);
       // Perhaps Redis takes it, only too late.
-      if (subscribe && this.#link.up) for (const { name } of batch) this.#wish({ name });
+      if (!isRefused && link.up) for (const { name } of batch) this.#wish({ name });
     }
   }
 }

@@ -152,3 +152,26 @@ t.test('what was on its way when Redis died reaches those who are here', async (
     `all ${sent}, in order, once`,
   );
 });
+
+t.test('a channel that is left while Redis stops is left when it goes on', async (t) => {
+  const engine = await startRedisEngine(t);
+  const [server] = engine.servers;
+  if (server === undefined) throw new Error('there is no server');
+  const a = await engine.client();
+  await a.broker.subscribe('room');
+  await a.broker.subscribe('stays');
+  const followed = async (): Promise<readonly unknown[]> => {
+    const names = await server.admin.call('PUBSUB', 'CHANNELS', '*:c:*');
+    return Array.isArray(names) ? names.toSorted() : [];
+  };
+  t.same(await followed(), ['test:c:{room}', 'test:c:{stays}']);
+  server.child.signal('SIGSTOP');
+  await t.rejects(a.broker.subscribe('late'), UnavailableError);
+  // By now calls are refused.
+  await a.broker.unsubscribe('room');
+  await t.rejects(a.broker.subscribe('refused'), UnavailableError);
+  server.child.signal('SIGCONT');
+  await waitFor('the channel to be left', async () => (await followed()).join() === 'test:c:{stays}');
+  await a.broker.subscribe('room');
+  t.same(await followed(), ['test:c:{room}', 'test:c:{stays}']);
+});

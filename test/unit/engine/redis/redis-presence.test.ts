@@ -80,7 +80,7 @@ t.test('what Redis has, or perhaps took too late, is removed when it is back', a
   shard.isSilent = false;
   shard.told.length = 0;
   await presence.removeLeft(shard);
-  t.same(shard.told.sort(), ['presence-remove a', 'presence-remove b']);
+  t.same(shard.told.toSorted(), ['presence-remove a', 'presence-remove b']);
   t.ok(presence.ownsNothingAt(shard));
 });
 
