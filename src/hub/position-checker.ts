@@ -20,15 +20,22 @@ const MAX_READS = 64;
 /** A publication may overtake the history read on its way here: so long it has to arrive. */
 const GRACE_MS = 2000;
 
+interface Suspect {
+  readonly top: StreamPosition;
+  readonly byMs: number;
+  /** The stream seemed to have gone back: to be read again before anybody is told. */
+  readonly isBack: boolean;
+}
+
 export class PositionChecker {
   readonly #deps: PositionCheckerDeps;
   /** Next check of every channel with positioned members. */
   readonly #dueMs = new Map<HubChannel, number>();
   /** The same by the second of the check, so that a sweep looks only at what is due. */
   readonly #buckets = new Map<number, Set<HubChannel>>();
-  readonly #suspects = new Map<HubChannel, { readonly top: StreamPosition; readonly byMs: number }>();
-  /** To be compared as soon as may be. */
-  readonly #urgent = new Set<HubChannel>();
+  readonly #suspects = new Map<HubChannel, Suspect>();
+  /** To be compared as soon as may be; true: a stream that seemed to have gone back is read again. */
+  readonly #urgent = new Map<HubChannel, boolean>();
   #reads = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -55,13 +62,13 @@ export class PositionChecker {
 
   /** Compares every channel as soon as may be. */
   checkAll(): void {
-    for (const channel of this.#dueMs.keys()) this.#urgent.add(channel);
+    for (const channel of this.#dueMs.keys()) this.#urgent.set(channel, false);
     this.#compareUrgent();
   }
 
   check(channel: HubChannel): void {
     if (channel.positionedMembers === 0) return;
-    this.#urgent.add(channel);
+    this.#urgent.set(channel, false);
     this.#compareUrgent();
   }
 
@@ -88,7 +95,7 @@ export class PositionChecker {
       return;
     }
     this.#schedule(channel, nowMs + checkDelayMs);
-    this.#urgent.add(channel);
+    this.#urgent.set(channel, false);
   }
 
   #schedule(channel: HubChannel, dueMs: number): void {
@@ -110,8 +117,10 @@ export class PositionChecker {
     if (channels?.size === 0) this.#buckets.delete(bucket);
   }
 
-  async #compare(channel: HubChannel): Promise<void> {
+  async #compare(channel: HubChannel, isAgain: boolean): Promise<void> {
     const { broker, historyMetaTtlMs } = this.#deps;
+    // Before the read: what comes while it is under way may be newer than its answer.
+    const served = highestOffsets(channel);
     this.#reads += 1;
     let top: StreamPosition;
     try {
@@ -122,29 +131,32 @@ export class PositionChecker {
       }));
     } catch {
       // The engine is away: the next sweep tries again.
-      this.#urgent.add(channel);
+      this.#urgent.set(channel, isAgain);
       return;
     } finally {
       this.#reads -= 1;
     }
-    if (isBehind(channel, top)) {
-      this.#suspects.set(channel, { top, byMs: this.#deps.nowMs() + GRACE_MS });
+    const isBack = (served.get(top.epoch) ?? 0) > top.offset;
+    if (isBack && isAgain) this.#tellAhead(channel, top);
+    else if (isBack || isBehind(channel, top)) {
+      this.#suspects.set(channel, { top, byMs: this.#deps.nowMs() + GRACE_MS, isBack });
     }
     this.#compareUrgent();
   }
 
   /** Each answer makes room for the next read. */
   #compareUrgent(): void {
-    for (const channel of this.#urgent) {
+    for (const [channel, isAgain] of this.#urgent) {
       if (this.#reads >= MAX_READS) return;
       this.#urgent.delete(channel);
-      if (channel.positionedMembers > 0) void this.#compare(channel);
+      if (channel.positionedMembers > 0) void this.#compare(channel, isAgain);
     }
   }
 
   #judge(channel: HubChannel): void {
     const suspect = this.#suspects.get(channel);
     this.#suspects.delete(channel);
+    if (suspect?.isBack === true) this.#urgent.set(channel, true);
     if (suspect === undefined || channel.hasWork) return;
     for (const member of channel.members) {
       const { positioned, offset, epoch } = member.state;
@@ -152,6 +164,25 @@ export class PositionChecker {
       this.#deps.hub.insufficientState(member);
     }
   }
+
+  /** What is published now has offsets that these take for old, until it passes theirs. */
+  #tellAhead(channel: HubChannel, top: StreamPosition): void {
+    for (const member of channel.members) {
+      const { positioned, offset, epoch } = member.state;
+      if (positioned && epoch === top.epoch && offset > top.offset) this.#deps.hub.insufficientState(member);
+    }
+  }
+}
+
+/** Among positioned members, by epoch. */
+function highestOffsets(channel: HubChannel): ReadonlyMap<string, number> {
+  const highest = new Map<string, number>();
+  for (const { state } of channel.members) {
+    if (state.positioned && state.offset > (highest.get(state.epoch) ?? 0)) {
+      highest.set(state.epoch, state.offset);
+    }
+  }
+  return highest;
 }
 
 function bucketOf(ms: number): number {

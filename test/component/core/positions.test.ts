@@ -48,6 +48,8 @@ interface Watched {
   /** Reads that were sent and are not answered yet. */
   readonly pending: () => number;
   isAway: boolean;
+  /** By so many the stream has gone back, under the same epoch. */
+  lostOffsets: number;
 }
 
 async function watched(scope: Scope): Promise<Watched> {
@@ -61,7 +63,9 @@ async function watched(scope: Scope): Promise<Watched> {
       if (all.isAway) throw new UnavailableError('engine is away');
       pending += 1;
       try {
-        return await core.broker.history(channel, filter);
+        const result = await core.broker.history(channel, filter);
+        const { offset, epoch } = result.top;
+        return { ...result, top: { offset: offset - all.lostOffsets, epoch } };
       } finally {
         pending -= 1;
       }
@@ -74,7 +78,7 @@ async function watched(scope: Scope): Promise<Watched> {
     historyMetaTtlMs: () => 3_600_000,
     nowMs: () => core.clock.monotonicMs(),
   });
-  const all = { core, thief, checker, reads, pending: () => pending, isAway: false };
+  const all = { core, thief, checker, reads, pending: () => pending, isAway: false, lostOffsets: 0 };
   return all;
 }
 
@@ -263,4 +267,33 @@ t.test('an engine that is away when asked is asked again', async (t) => {
   await sweepAfter(all, GRACE_MS);
   await client.unsubscribed('news');
   t.equal(client.connection.subscriptions.size, 0);
+});
+
+t.test('a stream that has gone back is read twice, then those who are ahead of it are told', async (t) => {
+  const all = await watched(t);
+  const client = await all.core.connected();
+  await client.subscribe('news');
+  for (const n of [1, 2, 3]) await all.core.publish('news', n);
+  await client.receives('news', 3);
+  all.lostOffsets = 2;
+  await sweepAfter(all, CHECK_DELAY_MS);
+  t.equal(all.reads.length, 1);
+  await sweepAfter(all, GRACE_MS);
+  t.strictSame(await client.unsubscribed('news'), { code: 2500, reason: 'insufficient state' });
+  t.equal(all.reads.length, 2);
+});
+
+t.test('an answer of the past tells nobody', async (t) => {
+  const all = await watched(t);
+  const client = await all.core.connected();
+  await client.subscribe('news');
+  for (const n of [1, 2, 3]) await all.core.publish('news', n);
+  await client.receives('news', 3);
+  all.lostOffsets = 2;
+  await sweepAfter(all, CHECK_DELAY_MS);
+  all.lostOffsets = 0;
+  await sweepAfter(all, GRACE_MS);
+  await sweepAfter(all, GRACE_MS);
+  t.equal(all.reads.length, 2);
+  t.equal(client.connection.subscriptions.size, 1);
 });
