@@ -28,6 +28,7 @@ export interface ClientTransportsDeps {
   readonly counters: HotCounters;
   readonly clock: Clock;
   readonly onOpened: (connection: Connection) => void;
+  readonly onAdopted: (connection: Connection) => void;
 }
 
 export interface ClientTransports {
@@ -42,11 +43,11 @@ export interface ClientTransports {
 const DECOMPRESSION_FACTOR = 10;
 
 export function clientTransports(deps: ClientTransportsDeps, config: Config): ClientTransports {
-  const { shared, admission, counters, clock, onOpened } = deps;
+  const { shared, admission, counters, clock, onOpened, onAdopted } = deps;
   const { client, websocket, uni_websocket: uniWebsocket } = config;
   const origins = new OriginPolicy(client.allowed_origins);
   const cors = new Cors({ origins, refusals: counters.admissionRefusals });
-  const opener = new ConnectionOpener({ shared, counters, onOpened });
+  const opener = new ConnectionOpener({ shared, counters, onOpened, onAdopted });
   const kept = keptHeaders(config);
   const sessions = new SessionReader(
     { clock },

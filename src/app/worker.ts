@@ -250,6 +250,7 @@ export async function runWorker(): Promise<void> {
       counters: metrics.hot,
       clock,
       onOpened: (connection) => open.add(connection),
+      onAdopted: (connection) => open.adopt(connection),
     },
     config,
   );

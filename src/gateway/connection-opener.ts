@@ -9,6 +9,7 @@ export interface ConnectionOpenerDeps {
   readonly shared: ConnectionShared;
   readonly counters: HotCounters;
   readonly onOpened: (connection: Connection) => void;
+  readonly onAdopted: (connection: Connection) => void;
 }
 
 export class ConnectionOpener {
@@ -16,13 +17,15 @@ export class ConnectionOpener {
   readonly #bidirectional: ConnectionShared;
   readonly #unidirectional: ConnectionShared;
   readonly #onOpened: (connection: Connection) => void;
+  readonly #onAdopted: (connection: Connection) => void;
 
-  constructor({ shared, counters, onOpened }: ConnectionOpenerDeps) {
+  constructor({ shared, counters, onOpened, onAdopted }: ConnectionOpenerDeps) {
     this.counters = counters;
     this.#bidirectional = shared;
     // Who cannot send anything owes no pongs.
     this.#unidirectional = { ...shared, timing: { ...shared.timing, pongTimeoutMs: 0 } };
     this.#onOpened = onOpened;
+    this.#onAdopted = onAdopted;
   }
 
   open(transport: Transport, session: Session): Connection {
@@ -36,7 +39,7 @@ export class ConnectionOpener {
   /** One that another worker had; held and frozen until it is told to go on. */
   adopt(transport: Transport, snapshot: SessionSnapshot): Connection {
     const connection = new Connection(transport, snapshot.session, this.#sharedFor(transport), snapshot);
-    this.#onOpened(connection);
+    this.#onAdopted(connection);
     return connection;
   }
 

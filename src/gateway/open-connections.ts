@@ -32,7 +32,7 @@ export class OpenConnections implements ConnectionOwner {
     return this.#open.size;
   }
 
-  /** Since the start of the process. */
+  /** Since the start of the process, by their clients: what moved here was accepted elsewhere. */
   get opened(): number {
     return this.#opened;
   }
@@ -42,8 +42,13 @@ export class OpenConnections implements ConnectionOwner {
   }
 
   add(connection: Connection): void {
-    this.#open.add(connection);
     this.#opened += 1;
+    this.adopt(connection);
+  }
+
+  /** One that another worker had. */
+  adopt(connection: Connection): void {
+    this.#open.add(connection);
     const { transport, session } = connection;
     if (transport instanceof StreamTransport && !transport.format.unidirectional) {
       this.#emulated.add(session.secret, transport);

@@ -79,6 +79,7 @@ export class TransportServer {
         counters,
         clock: systemClock,
         onOpened: (connection) => open.add(connection),
+        onAdopted: (connection) => open.adopt(connection),
       },
       configSchema.parse({ ...ALL_ON, ...options.config }),
     );

@@ -30,6 +30,7 @@ async function serve(scope: Scope): Promise<{ core: Core; url: string }> {
         shared: core.shared,
         counters: core.hot,
         onOpened: (connection) => core.open.add(connection),
+        onAdopted: (connection) => core.open.add(connection),
       }),
       sessions: new SessionReader(
         { clock: core.clock },

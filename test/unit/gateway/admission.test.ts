@@ -72,12 +72,14 @@ t.test(
     };
     const open = new OpenConnections(all.shared.owner, binding, new EmulatedSessions());
     const mine = new LoneConnections({ owner: open });
-    const [first, second, other] = [{ sid: 's1' }, { sid: 's1' }, {}].map((over) => {
+    const [first, second, other] = [{ sid: 's1' }, { sid: 's1' }, {}].map((over, index) => {
       const connection = mine.open(undefined, over);
-      open.add(connection);
+      if (index === 1) open.adopt(connection);
+      else open.add(connection);
       return connection;
     });
     t.equal(open.size, 3);
+    t.equal(open.opened, 2, 'one was accepted elsewhere');
     t.strictSame(open.all(), [first, second, other]);
     first?.close(CloseCauses.shutdown);
     t.strictSame(bound, ['+s1']);
