@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Canary } from '../cluster/canary.ts';
 import type { ConnectionAssigner } from '../cluster/connection-assigner.ts';
-import { MoveRelay } from '../cluster/move-relay.ts';
+import { type MovePeer, MoveRelay } from '../cluster/move-relay.ts';
 import type { OneAtATime } from '../cluster/one-at-a-time.ts';
 import { OrderedMoves } from '../cluster/ordered-moves.ts';
 import { Reload, ReloadError, type ReloadPolicy, type ReloadProgress } from '../cluster/reload.ts';
@@ -55,6 +55,7 @@ export class PrimaryReload {
     this.#canary = new Canary({
       socketPath: join(tmpdir(), `holdfast-canary-${randomBytes(6).toString('hex')}.sock`),
       target: config.websocket.handler_prefix,
+      moves: this.moves,
       onAssigned: (process) => assigner.arrivedAt(process),
     });
     this.reload = new Reload(
@@ -69,7 +70,7 @@ export class PrimaryReload {
       },
       policyOf(config),
     );
-    supervisor.observe(this.relay, this.#canary, this.moves);
+    supervisor.observe(this.relay, this.moves);
   }
 
   /** What the primary serves with, and its workers, but for a reload under way. */
@@ -89,7 +90,7 @@ export class PrimaryReload {
   }
 
   /** Moves a connection of our own from one worker to another; rejects when it does not live on. */
-  async flyCanary(from: WorkerProcess, to: { readonly pid: number }): Promise<void> {
+  async flyCanary(from: WorkerProcess, to: MovePeer): Promise<void> {
     if (!this.#config.websocket.disabled) await this.#canary.fly(from, to);
   }
 

@@ -283,7 +283,9 @@ export async function runWorker(): Promise<void> {
   const hasInternal = config.http_server.internal_port !== null;
   const servers = await orFail(link, () => createHttpServers({ groups, hasInternal, logger: log }));
   transports.attach(servers.publicServer);
-  serveAssignedConnections(servers.publicServer, servers.internalServer, link);
+  serveAssignedConnections(servers.publicServer, servers.internalServer, link, (socket) =>
+    transports.upgrades.welcome(socket),
+  );
 
   const moves = workerMoves(
     { link, open, commands, transports, counters: metrics.hot, settle: () => engine.settle() },

@@ -9,12 +9,14 @@ import type { WorkerLink } from './worker-link.ts';
 
 /**
  * Serves the public port's connections with `httpServer`, and those of the internal port with the other one; they themselves
- * never listen. At most once per process and before the link says ready.
+ * never listen. `onOwn` is told of those that are the primary's own before they are served. At most once per process and before
+ * the link says ready.
  */
 export function serveAssignedConnections(
   httpServer: HttpServer,
   internalServer: HttpServer | undefined,
   link: WorkerLink,
+  onOwn: (socket: Socket) => void = () => undefined,
 ): void {
   // Sticky would learn of sessions from an engine.io server; here the link's bindSid tells the primary instead.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- all that it needs of a server is there
@@ -23,7 +25,7 @@ export function serveAssignedConnections(
   httpServer.emit('listening');
   internalServer?.emit('listening');
   const onClose = (): void => link.connectionClosed();
-  link.onAssigned((head, handle, door) => {
+  link.onAssigned((head, handle, door, isOwn) => {
     if (door === 'internal') {
       if (isConnectionHandle(handle)) internalServer?.emit('connection', newSocket(handle));
       return;
@@ -36,6 +38,7 @@ export function serveAssignedConnections(
     // manualStart: not a byte is read before the HTTP server listens to the socket.
     const socket = newSocket(handle, { manualStart: true });
     socket.once('close', onClose);
+    if (isOwn) onOwn(socket);
     process.emit('message', { type: 'sticky:connection', data: head }, socket);
   });
 }

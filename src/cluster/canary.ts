@@ -6,8 +6,8 @@ import { connect, createServer, type Socket } from 'node:net';
 import { rmSync } from 'node:fs';
 import { HoldfastError, messageOf } from '../util/errors.ts';
 import { freeze } from '../util/native-handle.ts';
-import type { MoveReport, ToPrimary } from './ipc.ts';
-import type { WorkerObserver } from './supervisor.ts';
+import type { MovePeer } from './move-relay.ts';
+import type { OrderedMoves } from './ordered-moves.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 export interface CanaryDeps {
@@ -15,11 +15,13 @@ export interface CanaryDeps {
   readonly socketPath: string;
   /** Of the WebSocket endpoint. */
   readonly target: string;
+  readonly moves: OrderedMoves;
   /** One connection more for this worker. */
   readonly onAssigned: (process: WorkerProcess) => void;
 }
 
 const TIMEOUT_MS = 5000;
+const TOO_LONG = 'it takes too long';
 const SID_BYTES = 15;
 /** A ping with a zero mask, and the pong that answers it. */
 const PING = Buffer.concat([Buffer.from([0x89, 0x86, 0, 0, 0, 0]), Buffer.from('canary')]);
@@ -27,23 +29,22 @@ const PONG = Buffer.concat([Buffer.from([0x8a, 0x06]), Buffer.from('canary')]);
 /** Within the payload. */
 const CUT_AT = 9;
 
-export class Canary implements WorkerObserver {
+export class Canary {
   readonly #deps: CanaryDeps;
-  #waiting:
-    { readonly process: WorkerProcess; readonly onEnd: (report: MoveReport | undefined) => void } | undefined;
 
   constructor(deps: CanaryDeps) {
     this.#deps = deps;
   }
 
   /** Rejects when the connection does not live on. */
-  async fly(from: WorkerProcess, to: Pick<WorkerProcess, 'pid'>): Promise<void> {
+  async fly(from: WorkerProcess, to: MovePeer): Promise<void> {
     const pair = await socketPair(this.#deps.socketPath);
     const sid = randomBytes(SID_BYTES).toString('base64url');
-    const timer = setTimeout(
-      () => pair.near.destroy(new HoldfastError('HOLDFAST_CANARY', 'it takes too long')),
-      TIMEOUT_MS,
-    );
+    const timer = setTimeout(() => {
+      pair.near.destroy(new HoldfastError('HOLDFAST_CANARY', TOO_LONG));
+      // A worker that hangs says nothing more.
+      this.#deps.moves.giveUp(TOO_LONG);
+    }, TIMEOUT_MS);
     const heard = new Heard(pair.near);
     try {
       this.#assign(from, pair.far, sid, (error) => pair.near.destroy(error));
@@ -62,20 +63,9 @@ export class Canary implements WorkerObserver {
       });
     } finally {
       clearTimeout(timer);
-      this.#waiting = undefined;
       pair.near.destroy();
       pair.far.destroy();
     }
-  }
-
-  message(process: WorkerProcess, message: ToPrimary): void {
-    if (message.type === 'moves' && process === this.#waiting?.process && message.ended !== null) {
-      this.#waiting.onEnd(message);
-    }
-  }
-
-  gone(process: WorkerProcess): void {
-    if (process === this.#waiting?.process) this.#waiting.onEnd(undefined);
   }
 
   #assign(
@@ -91,7 +81,7 @@ export class Canary implements WorkerObserver {
     );
     this.#deps.onAssigned(worker);
     worker.deliver({
-      message: { type: 'assign', door: 'public', head },
+      message: { type: 'assign', door: 'public', head, isOwn: true },
       handle: () => freeze(socket),
       delivered: () => socket.destroy(),
       refused: () =>
@@ -99,15 +89,9 @@ export class Canary implements WorkerObserver {
     });
   }
 
-  async #move(from: WorkerProcess, to: Pick<WorkerProcess, 'pid'>, sid: string): Promise<void> {
-    const report = await new Promise<MoveReport | undefined>((resolve) => {
-      this.#waiting = { process: from, onEnd: resolve };
-      from.post({ type: 'move', to: to.pid, sid, part: null });
-    });
-    this.#waiting = undefined;
-    if (report?.moved !== 1) {
-      throw new HoldfastError('HOLDFAST_CANARY', report?.ended || 'it could not be moved');
-    }
+  async #move(from: WorkerProcess, to: MovePeer, sid: string): Promise<void> {
+    const { moved, ended } = await this.#deps.moves.run(from, to, () => undefined, { sid });
+    if (moved !== 1) throw new HoldfastError('HOLDFAST_CANARY', ended || 'it could not be moved');
   }
 }
 

@@ -90,8 +90,16 @@ export interface MoveReport {
 export type ToWorker =
   | { readonly type: 'start'; readonly facts: StartFacts }
   | { readonly type: 'ping'; readonly id: number }
-  /** Comes with the handle of a connection; `head` is everything read from it so far, nothing at the internal door. */
-  | { readonly type: 'assign'; readonly head: Uint8Array; readonly door: DoorKind }
+  /**
+   * Comes with the handle of a connection; `head` is everything read from it so far, nothing at the internal door. `isOwn`: it
+   * is the primary's, which no limit refuses.
+   */
+  | {
+      readonly type: 'assign';
+      readonly head: Uint8Array;
+      readonly door: DoorKind;
+      readonly isOwn?: boolean;
+    }
   | { readonly type: 'drain'; readonly durationMs: number }
   | { readonly type: 'hurry' }
   /** The host leaves, and how far it is, for people; empty when it stays after all. Nobody new is taken meanwhile. */

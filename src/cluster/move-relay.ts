@@ -24,13 +24,15 @@ interface MoveRelayDeps {
   readonly otherWorker: (than: readonly MovePeer[]) => MovePeer | undefined;
 }
 
-class InFlight implements Parcel {
+class Passing implements Parcel {
   readonly key: string;
   readonly message: ToWorker & { readonly type: 'move-in' };
   readonly from: MovePeer;
   readonly #handle: ConnectionHandle & SendHandle;
   readonly #relay: MoveRelay;
   to: MovePeer;
+  /** Those that could not take it, so that it is not offered to and fro. */
+  readonly refusedBy = new Set<MovePeer>();
   /** The sender has closed its copy. */
   readonly isOnlyCopy: boolean;
   /** The process next on its way has the descriptor. */
@@ -72,7 +74,7 @@ class InFlight implements Parcel {
 
 export class MoveRelay implements WorkerObserver {
   readonly #deps: MoveRelayDeps;
-  readonly #inFlight = new Map<string, InFlight>();
+  readonly #inFlight = new Map<string, Passing>();
   readonly #parked = new Map<
     string,
     { readonly from: MovePeer; readonly handle: ConnectionHandle & SendHandle }
@@ -149,10 +151,11 @@ export class MoveRelay implements WorkerObserver {
   }
 
   /** It has not been touched by the one that was to have it. */
-  undelivered(move: InFlight, reason: string): void {
+  undelivered(move: Passing, reason: string): void {
     if (this.#inFlight.get(move.key) !== move) return;
+    move.refusedBy.add(move.to);
     const canGoBack = move.from.connected && !move.isOnlyCopy;
-    const other = canGoBack ? undefined : this.#deps.otherWorker([move.from, move.to]);
+    const other = canGoBack ? undefined : this.#deps.otherWorker([move.from, ...move.refusedBy]);
     if (other === undefined) {
       this.#inFlight.delete(move.key);
       move.close();
@@ -209,7 +212,7 @@ export class MoveRelay implements WorkerObserver {
       return;
     }
     const message = { type: 'move-in', from: from.pid, id, payload } as const;
-    const move = new InFlight(this, { from, to }, message, handle, parked !== undefined);
+    const move = new Passing(this, { from, to }, message, handle, parked !== undefined);
     this.#inFlight.set(move.key, move);
     to.deliver(move);
   }

@@ -20,18 +20,25 @@ export class OrderedMoves implements WorkerObserver {
     from: MovePeer,
     to: MovePeer,
     onReport: (report: MoveReport) => void,
-    part: MoveOrder['part'] = null,
+    which: Partial<Pick<MoveOrder, 'sid' | 'part'>> = {},
   ): Promise<MoveReport> {
     if (!from.connected) return Promise.resolve({ moved: 0, left: 0, ended: ENDED, refused: false });
     return new Promise((finish) => {
       this.#underWay = { from, onReport, finish, last: { moved: 0, left: 0, ended: null, refused: false } };
-      from.post({ type: 'move', to: to.pid, sid: '', part });
+      from.post({ type: 'move', to: to.pid, sid: '', part: null, ...which });
     });
   }
 
   /** What is on its way arrives or comes back; nothing else is moved. */
   stop(): void {
     this.#underWay?.from.post({ type: 'move-stop' });
+  }
+
+  /** The same, and nobody waits for what the worker says of it. */
+  giveUp(reason: string): void {
+    this.stop();
+    const underWay = this.#underWay;
+    if (underWay !== undefined) this.#finish({ ...underWay.last, ended: reason });
   }
 
   message(process: MovePeer, message: ToPrimary): void {

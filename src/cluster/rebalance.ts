@@ -170,7 +170,7 @@ export class Rebalance {
         to,
         ({ moved, left }) =>
           progress.tellMoves(movedBefore + moved, left + leftAfter, clock.monotonicMs() - startMs),
-        { ...part, perSecond },
+        { part: { ...part, perSecond } },
       );
       const report = await ended;
       movedBefore += report.moved;

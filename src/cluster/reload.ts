@@ -165,6 +165,7 @@ export class Reload {
       this.#check();
     } catch (error) {
       await supervisor.dismiss(successor, 0, KILL_AFTER_MS);
+      this.#check();
       if (error instanceof ReloadError) throw error;
       throw new ReloadError(`worker ${slot} does not serve: ${messageOf(error)}`, { cause: error });
     }

@@ -1,6 +1,7 @@
 // New connections whose turn has not come, in the primary: their sockets are still read, so that whoever gives up is
 // noticed and costs no worker anything. Those that come back stand before those that are new.
 import type { Socket } from 'node:net';
+import { freeze } from '../util/native-handle.ts';
 import type { RequestHead } from './request-head.ts';
 
 export interface Arrival {
@@ -61,7 +62,8 @@ export class Waiting {
     (this.#more ??= []).push(chunk);
     this.#moreBytes += chunk.length;
     this.#room.moreBytes += chunk.length;
-    if (this.#moreBytes >= MAX_MORE_BYTES || this.#room.moreBytes >= MAX_ALL_MORE_BYTES) this.socket.pause();
+    // Not pause(): what it reads ahead would stay behind when the handle goes to a worker.
+    if (this.#moreBytes >= MAX_MORE_BYTES || this.#room.moreBytes >= MAX_ALL_MORE_BYTES) freeze(this.socket);
   };
 
   readonly #onEnd = (): void => {

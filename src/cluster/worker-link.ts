@@ -20,7 +20,7 @@ import { VitalsReader } from './worker-vitals.ts';
 
 /** Answers a question of the whole host for this process. */
 export type AnswerHandler = (params: unknown) => unknown;
-export type AssignedHandler = (head: Buffer, handle: unknown, door: DoorKind) => void;
+export type AssignedHandler = (head: Buffer, handle: unknown, door: DoorKind, isOwn: boolean) => void;
 
 /** About connections that move from here or to here. */
 export interface MoveListener {
@@ -284,7 +284,7 @@ export class WorkerLink {
         post({ type: 'pong', id: message.id, vitals: this.vitals.read() });
         return;
       case 'assign':
-        this.#assignedHandler?.(bufferOf(message.head), handle, message.door);
+        this.#assignedHandler?.(bufferOf(message.head), handle, message.door, message.isOwn === true);
         return;
       case 'drain':
         this.#leave(this.#drainHandler, { durationMs: message.durationMs });

@@ -95,6 +95,8 @@ interface Endpoint {
 export class UpgradeHandler {
   readonly #deps: UpgradeDeps;
   readonly #endpoints = new Map<string, Endpoint>();
+  /** Of the gateway itself: admission is not for them. */
+  readonly #welcome = new WeakSet<Duplex>();
 
   constructor(deps: UpgradeDeps, options: UpgradeOptions) {
     this.#deps = deps;
@@ -106,6 +108,11 @@ export class UpgradeHandler {
     server.on('upgrade', this.#onUpgrade);
   }
 
+  /** Whatever the limits, and however much there is to do: this connection is the gateway's own, and says whether it works. */
+  welcome(socket: Socket): void {
+    this.#welcome.add(socket);
+  }
+
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', onSocketError);
     const { path, query } = parseTarget(request.url);
@@ -113,7 +120,7 @@ export class UpgradeHandler {
     if (endpoint === undefined) return refuse(socket, 404);
     if (request.method !== 'GET') return refuse(socket, 405);
     if (!this.#deps.origins.allows(request.headers.origin)) return this.#refuse(socket, 403, 'origin');
-    const refusal = this.#deps.admission.refusal();
+    const refusal = this.#welcome.has(socket) ? undefined : this.#deps.admission.refusal();
     if (refusal !== undefined) return this.#refuse(socket, 503, refusal);
     const tracker = track(socket);
     endpoint.handshake.run(request, socket, head, (ws, compresses) => {

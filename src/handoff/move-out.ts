@@ -118,10 +118,6 @@ export class MoveOut {
     this.#inFlight = new InFlight((id) => deps.link.askAboutMove(id), QUERY_AFTER_MS);
   }
 
-  get inFlight(): number {
-    return this.#inFlight.size;
-  }
-
   /** Moves until nothing is left that can be moved; reports how it goes. A second order waits for nothing and is refused. */
   async move(order: MoveOrder): Promise<void> {
     const { link, clock, log, settle } = this.#deps;
@@ -162,6 +158,8 @@ export class MoveOut {
   /** What is on its way arrives or comes back; nothing else is moved. */
   stop(reason: string): void {
     this.#run?.course.stop(reason);
+    // A worker that hangs does not answer.
+    this.#run?.preparation.close();
   }
 
   /** The primary has a copy of it. */
@@ -199,7 +197,6 @@ export class MoveOut {
   onPeerGone(pid: number): void {
     if (this.#run?.order.to !== pid) return;
     this.stop('the other worker has ended');
-    this.#run.preparation.close();
   }
 
   /** The primary is gone: nobody can say whether what was on its way has arrived. Only one process may go on with it. */
@@ -319,6 +316,7 @@ export class MoveOut {
   }
 
   async #sendWithUnsent(run: Run, connection: Connection, transport: WebSocketTransport): Promise<void> {
+    if (connection.unsentBytes > MAX_UNSENT_BYTES) return;
     const { link, hub, clock } = this.#deps;
     const sinceMs = clock.monotonicMs();
     const frozen = transport.freeze(true);

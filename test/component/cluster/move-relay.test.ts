@@ -86,6 +86,24 @@ t.test('it cannot go back: a third worker takes it', async (t) => {
   t.equal(from.kinds.at(-1), 'moved');
 });
 
+t.test('all refuse it: each is asked once, then it is closed', async (t) => {
+  const others = [new Peer(3), new Peer(4)];
+  const { relay, from, to, handle, park, moveOut } = await begin(t, others);
+  park();
+  moveOut();
+  for (const peer of [to, ...others]) {
+    t.equal(peer.parcels.length, 1);
+    relay.message(peer, { type: 'declined', from: 1, id: 8, reason: 'no' });
+  }
+  t.same(
+    [to, ...others].map(({ parcels }) => parcels.length),
+    [1, 1, 1],
+  );
+  t.equal(from.kinds.at(-1), 'not-moved');
+  t.equal(handle.fd, -1);
+  t.equal(relay.size, 0);
+});
+
 t.test('also when the other one has ended before', async (t) => {
   const third = new Peer(3);
   const { relay, to, handle, park, moveOut } = await begin(t, [third]);
