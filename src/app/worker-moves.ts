@@ -31,6 +31,10 @@ export function workerMoves(deps: WorkerMovesDeps, config: Config): WorkerMoves 
   const { link, open, commands, transports, counters } = deps;
   const settle = sharedRounds(deps.settle);
   const { hub, presence, clock, log, node, userConnections, userSubscriptions } = commands;
+  const onGone = (connection: Connection): void => {
+    open.forsake(connection);
+    handOverSlots(commands, connection);
+  };
   const moveOut = new MoveOut(
     {
       link,
@@ -40,10 +44,7 @@ export function workerMoves(deps: WorkerMovesDeps, config: Config): WorkerMoves 
       settle,
       counters,
       connections: () => open.all(),
-      onGone: (connection) => {
-        open.forsake(connection);
-        handOverSlots(commands, connection);
-      },
+      onGone,
       observePause: (seconds) => counters.movePause.observe(seconds),
     },
     { idleTimeoutMs: config.handoff.reply_timeout, patienceMs: config.handoff.patience },
@@ -59,6 +60,7 @@ export function workerMoves(deps: WorkerMovesDeps, config: Config): WorkerMoves 
     userSubscriptions,
     upgrades: transports.upgrades,
     opener: transports.opener,
+    onGone,
     onLost: () => {
       counters.moves.cell('lost').value += 1;
     },
@@ -81,7 +83,12 @@ export function workerMoves(deps: WorkerMovesDeps, config: Config): WorkerMoves 
       moveOut.onPeerGone(from);
     },
   });
-  return { abandon: () => moveOut.abandon() };
+  return {
+    abandon: () => {
+      moveOut.abandon();
+      moveIn.abandon();
+    },
+  };
 }
 
 /** What counts for its user counts at the other worker from now on. */

@@ -9,6 +9,7 @@ import type { PresenceStore } from '../engine/presence-store.ts';
 import type { ConnectionOpener } from '../gateway/connection-opener.ts';
 import type { UpgradeHandler } from '../gateway/upgrade.ts';
 import { Arrivals } from '../hub/arrivals.ts';
+import { Departure } from '../hub/departures.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Logger } from '../observe/logger.ts';
 import { parseTagsFilter } from '../protocol/tags-filter.ts';
@@ -46,6 +47,8 @@ export interface MoveInDeps {
   readonly settle: () => Promise<void>;
   /** See Arrivals. */
   readonly onLost: () => void;
+  /** See MoveOutDeps. */
+  readonly onGone: (connection: Connection) => void;
 }
 
 /** What is held for a connection elsewhere is not lost at once: an engine that is away for a moment is asked again. */
@@ -56,6 +59,8 @@ export class MoveIn {
   readonly #deps: MoveInDeps;
   /** By the process that sends. */
   readonly #arrivals = new Map<number, Arrivals>();
+  /** Taken up, and the primary may not have heard of it. */
+  readonly #untold = new Set<Connection>();
 
   constructor(deps: MoveInDeps) {
     this.#deps = deps;
@@ -101,6 +106,11 @@ export class MoveIn {
   /** A worker is gone without having said the end. */
   forget(from: number): void {
     this.onPeer(from, { kind: 'end' });
+  }
+
+  /** The primary is gone: it will not hear of them. */
+  abandon(): void {
+    for (const connection of this.#untold) this.#giveUp(connection);
   }
 
   async #prepare(from: number, request: number, channels: readonly string[]): Promise<void> {
@@ -177,18 +187,26 @@ export class MoveIn {
     connection.queueUnsent(moving.unsent);
     if (connection.isLive) hub.add(connection);
     arrivals.adopt(connection, move.id, moving.subscriptions);
+    this.#untold.add(connection);
     link.arrived(move, node, (error) => {
-      if (error !== null) {
-        // Whoever has sent it cannot know that it is here, and goes on with it, or has given it up as well.
-        connection.forsake('');
-        return;
-      }
+      if (error !== null) return this.#giveUp(connection);
+      if (!this.#untold.delete(connection)) return;
       connection.thaw();
       this.#claim(connection);
       // What its last publications there have led to comes before what it publishes here.
       void this.#letGo(connection);
     });
     return undefined;
+  }
+
+  /** Whoever has sent it cannot know that it is here, and goes on with it, or has given it up as well. */
+  #giveUp(connection: Connection): void {
+    if (!this.#untold.delete(connection)) return;
+    const { hub, onGone } = this.#deps;
+    onGone(connection);
+    Departure.of(hub, connection)?.complete();
+    hub.withdraw(connection);
+    connection.forsake('');
   }
 
   async #letGo(connection: Connection): Promise<void> {

@@ -16,13 +16,22 @@ export interface MovingConnection {
   readonly unsent: readonly Buffer[];
 }
 
-/** Raised whenever the shape above changes. */
-const VERSION = 2;
+/** Raised whenever the shape above or what follows changes. */
+const VERSION = 3;
 
+type State = Omit<MovingConnection, 'tail' | 'unsent'>;
+
+/**
+ * Stands first, and is read by every version:
+ *
+ *   envelope | state | tail | unsent ...
+ */
 interface Envelope {
   readonly version: number;
   readonly schema: number;
-  readonly connection: MovingConnection;
+  readonly stateBytes: number;
+  readonly tailBytes: number;
+  readonly unsentBytes: readonly number[];
 }
 
 export interface Departing {
@@ -37,21 +46,45 @@ export function pack(
   tail: Buffer,
   unsent: readonly Buffer[],
 ): Buffer {
-  const moving: MovingConnection = {
+  return encodeConnection({
     facts: factsOf(transport),
     snapshot: connection.freeze(),
     subscriptions: departure.subscriptions,
     tail,
     unsent: [...unsent, ...connection.takeUnsent()],
+  });
+}
+
+export function encodeConnection({ tail, unsent, ...rest }: MovingConnection): Buffer {
+  const state: State = rest;
+  const stateBytes = serialize(state);
+  const envelope: Envelope = {
+    version: VERSION,
+    schema: SESSION_SCHEMA,
+    stateBytes: stateBytes.length,
+    tailBytes: tail.length,
+    unsentBytes: unsent.map(({ length }) => length),
   };
-  const envelope: Envelope = { version: VERSION, schema: SESSION_SCHEMA, connection: moving };
-  return serialize(envelope);
+  return Buffer.concat([serialize(envelope), stateBytes, tail, ...unsent]);
 }
 
 /** Undefined when it was written by a version that this one does not know. */
 export function decodeConnection(payload: Uint8Array): MovingConnection | undefined {
   const envelope: unknown = deserialize(payload);
-  return isEnvelope(envelope) ? envelope.connection : undefined;
+  if (!isEnvelope(envelope)) return undefined;
+  const { stateBytes, tailBytes, unsentBytes } = envelope;
+  let at = payload.length - unsentBytes.reduce((sum, bytes) => sum + bytes, stateBytes + tailBytes);
+  const next = (bytes: number): Buffer => {
+    const piece = Buffer.from(payload.buffer, payload.byteOffset + at, bytes);
+    at += bytes;
+    return piece;
+  };
+  // What it holds of bytes are views of where it is read from, for as long as it lives: of a copy, not of everything that came.
+  const copy = Buffer.allocUnsafeSlow(stateBytes);
+  next(stateBytes).copy(copy);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by this version, as the envelope says
+  const state = deserialize(copy) as State;
+  return { ...state, tail: next(tailBytes), unsent: unsentBytes.map(next) };
 }
 
 function isEnvelope(value: unknown): value is Envelope {
@@ -62,6 +95,6 @@ function isEnvelope(value: unknown): value is Envelope {
     value.version === VERSION &&
     'schema' in value &&
     value.schema === SESSION_SCHEMA &&
-    'connection' in value
+    'stateBytes' in value
   );
 }
