@@ -46,6 +46,7 @@ async function takeUp(scope: Scope, tell: MoveInLink['arrived']) {
       counters: core.hot,
       clock: systemClock,
       onOpened: (connection) => open.add(connection),
+      onAdopted: (connection) => open.adopt(connection),
     },
     configSchema.parse({}),
   );
