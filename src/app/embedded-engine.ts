@@ -1,5 +1,5 @@
 // The embedded engine as the primary keeps it: takes up the state of a planned restart, and leaves its own at the end.
-import { accessSync, constants, linkSync, renameSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { getHeapStatistics } from 'node:v8';
 import { MemoryEngineServer, type MemoryEngineServerDeps } from '../engine/memory/engine-server.ts';
@@ -32,6 +32,8 @@ export class EmbeddedEngine {
   /** What there is now follows from what was read: it may replace it. */
   #isRestored = false;
   #isGone = false;
+  /** Where this engine waits for the name that another one has; gone when it has got it. */
+  #unnamed: string | undefined;
 
   constructor(deps: EmbeddedEngineDeps) {
     this.#deps = deps;
@@ -51,49 +53,57 @@ export class EmbeddedEngine {
     await this.#server.listen();
   }
 
-  /** Ends all links; what the engine knows is kept first. */
-  async close(): Promise<void> {
-    await this.#server.close();
+  /** Ends all links. The socket is removed, and what the engine knows is kept, unless that is the business of another primary. */
+  async close(isOthers: boolean): Promise<void> {
+    await this.#server.close(isOthers);
     const { snapshotFile } = this.#deps;
-    if (snapshotFile !== undefined && this.#isRestored) this.#save(snapshotFile);
+    if (snapshotFile !== undefined && this.#isRestored && !isOthers) this.#save(snapshotFile);
     this.#isRestored = false;
   }
 
   /**
-   * Gives everything to the engine of another primary: `piece` gets the state, `take` has it served at the same path. Workers
-   * wait for that, and go on there. Rejects when this engine still serves.
+   * Gives everything to the engine of another primary: `piece` gets the state, `take` brings the file at which that one listens.
+   * It gets the name of the socket here and at once, so that an answer that comes too late changes nothing. Workers wait for
+   * that, and go on there. Rejects when this engine still serves.
    */
   async giveAway(
     piece: (bytes: Buffer) => void,
-    take: (nodes: readonly string[]) => Promise<void>,
+    take: (nodes: readonly string[]) => Promise<string>,
   ): Promise<void> {
     const { path, logger, clock } = this.#deps;
     if (!(await this.#standStill())) throw new UnavailableError('the workers do not stop for the engine');
     const sinceMs = clock.monotonicMs();
-    const kept = `${path}.kept`;
-    rmSync(kept, { force: true });
-    linkSync(path, kept);
     try {
       for (const bytes of this.#server.exportState()) piece(bytes);
-      await take(this.#server.nodes);
+      renameSync(await take(this.#server.nodes), path);
     } catch (error) {
-      renameSync(kept, path);
       this.#server.resume();
       throw error;
     }
-    rmSync(kept, { force: true });
     this.#server.leave();
     this.#isRestored = false;
     this.#isGone = true;
     logger.info({ tookMs: Math.round(clock.monotonicMs() - sinceMs) }, 'engine given to another primary');
   }
 
-  /** Goes on with what another engine gave, once these nodes have linked. */
-  async takeOver(pieces: readonly Buffer[], nodes: readonly string[]): Promise<void> {
+  /** Is ready to go on with what another engine gave, once these nodes have linked. Resolves to what `take` has to bring. */
+  async takeOver(pieces: readonly Buffer[], nodes: readonly string[]): Promise<string> {
     this.#server.importState(pieces);
     this.#isRestored = true;
     this.#server.gather(nodes, GATHER_MS);
-    await this.#server.listen();
+    this.#unnamed = await this.#server.prepare();
+    return this.#unnamed;
+  }
+
+  /** This primary is the gateway: what the other engine has not let go of is not known any more, and begins anew. */
+  async settle(): Promise<void> {
+    if (this.#unnamed !== undefined) {
+      if (!existsSync(this.#unnamed)) return;
+      await this.#server.close(true);
+      this.#server = new MemoryEngineServer(this.#deps);
+      this.#unnamed = undefined;
+    }
+    await this.listen();
   }
 
   /** The one that this engine was given to is gone: what is known begins anew. */

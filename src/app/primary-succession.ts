@@ -23,8 +23,8 @@ export interface PrimarySuccessionDeps {
   readonly engine: EmbeddedEngine | undefined;
   readonly openDoors: () => Promise<void>;
   readonly closeDoors: () => Promise<void>;
-  /** Takes the control socket and the name of the service. */
-  readonly becomeGateway: () => Promise<void>;
+  /** Gets ready to have the control socket, and the name of the service. Resolves to what makes this the gateway, at once. */
+  readonly prepareGateway: () => Promise<() => void>;
 }
 
 /** Of the time in which this process has to end; the rest is for closing what could not be given back. */
@@ -43,7 +43,9 @@ export class PrimarySuccession implements WorkerObserver, SuccessionOrders {
   #onGateway: (() => void) | undefined;
   #onLost: ((error: Error) => void) | undefined;
   #pieces: Buffer[] = [];
-  #hasEngine = false;
+  #engineTaken: Promise<unknown> = Promise.resolve();
+  #adopted: Promise<void> | undefined;
+  #isKept = false;
   #isStopped = false;
   #patience: NodeJS.Timeout | undefined;
 
@@ -82,16 +84,26 @@ export class PrimarySuccession implements WorkerObserver, SuccessionOrders {
   /** A signal that tells this process to end. True while the other primary puts everything back; else `leave` is to be done. */
   stop(signal: string, leave: () => void): boolean {
     const { link } = this.#deps.predecessor;
-    if (this.#stage === 'gateway' || this.#isStopped || !link.isOpen) return false;
+    if (this.#stage === 'gateway' || this.#isStopped || !link.isOpen) {
+      this.close();
+      return false;
+    }
     this.#isStopped = true;
-    this.#patience = setTimeout(leave, this.#patienceMs);
-    link.ask('stop', `the new primary got ${signal}`, this.#patienceMs).catch(leave);
+    // Said twice it would mean to hurry.
+    const leaveOnce = (): void => {
+      if (this.#patience === undefined) return;
+      this.close();
+      leave();
+    };
+    this.#patience = setTimeout(leaveOnce, this.#patienceMs);
+    link.ask('stop', `the new primary got ${signal}`, this.#patienceMs).catch(leaveOnce);
     return true;
   }
 
   /** May be called twice. */
   close(): void {
     clearTimeout(this.#patience);
+    this.#patience = undefined;
   }
 
   /** A connection whose head has been read: true when the other primary gets it. */
@@ -140,17 +152,35 @@ export class PrimarySuccession implements WorkerObserver, SuccessionOrders {
     this.#pieces.push(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   }
 
-  async engine(nodes: readonly string[]): Promise<void> {
+  async engine(nodes: readonly string[]): Promise<string> {
+    const { engine } = this.#deps;
+    if (engine === undefined) throw new UnavailableError('the new primary has no embedded engine');
     const pieces = this.#pieces;
     this.#pieces = [];
-    await this.#deps.engine?.takeOver(pieces, nodes);
-    this.#hasEngine = true;
+    const taken = engine.takeOver(pieces, nodes);
+    this.#engineTaken = taken.catch(() => undefined);
+    return taken;
   }
 
-  async adopt(): Promise<void> {
-    // The one that had it has died with it.
-    if (!this.#hasEngine) await this.#deps.engine?.listen();
-    await this.#deps.becomeGateway();
+  /** Also done when the other one dies meanwhile. */
+  adopt(): Promise<void> {
+    this.#adopted ??= this.#adopt();
+    return this.#adopted;
+  }
+
+  /** Once it is the gateway it remains so; else it never will be. */
+  keep(): boolean {
+    this.#isKept = this.#stage !== 'gateway';
+    return this.#isKept;
+  }
+
+  async #adopt(): Promise<void> {
+    await this.#engineTaken;
+    await this.#deps.engine?.settle();
+    const become = await this.#deps.prepareGateway();
+    if (this.#isKept || this.#stage !== 'serving')
+      throw new UnavailableError('the other primary remains the gateway');
+    become();
     this.#stage = 'gateway';
     this.#deps.logger.info({ pid: process.pid, replaced: process.ppid }, 'this primary is the gateway');
     this.#onGateway?.();

@@ -73,7 +73,7 @@ export class PrimaryUpgrade {
       giveEngine: async (successor) =>
         deps.engine?.giveAway(
           (bytes) => successor.piece(bytes),
-          async (nodes) => void (await successor.ask('engine', nodes, ENGINE_MS)),
+          async (nodes) => String(await successor.ask('engine', nodes, ENGINE_MS)),
         ),
       revive: () => this.#revive(),
       finish: (successor) => this.#finish(successor),
@@ -173,7 +173,8 @@ export class PrimaryUpgrade {
       for (const resolve of this.#whenReplaced) resolve();
       return done;
     } catch (error) {
-      if (!isLeaving()) notifier.ready('serving');
+      // The other one may have said already that it is the service.
+      if (!isLeaving()) void notifier.adopted('serving');
       throw error;
     }
   }

@@ -279,7 +279,7 @@ class Primary {
               ...parts,
               predecessor: deps.predecessor,
               openDoors: () => this.#openDoors(),
-              becomeGateway: () => this.#becomeGateway(),
+              prepareGateway: () => this.#prepareGateway(),
               closeDoors: () => this.#doors.close(true),
             },
             config,
@@ -323,16 +323,15 @@ class Primary {
     this.#drain.close();
     this.#reload.close();
     this.#metrics.close();
-    await Promise.all([this.#control.close(isOthers), this.#engine?.close(), this.#notifier.close()]);
+    await Promise.all([this.#control.close(isOthers), this.#engine?.close(isOthers), this.#notifier.close()]);
     if (this.#runtimeDirectory !== undefined && !isOthers)
       rmSync(this.#runtimeDirectory, { recursive: true, force: true });
   }
 
   async #serve(): Promise<void> {
     await this.#openDoors();
-    this.#isGateway = true;
     this.#notifier.ready(`serving at ${this.#report.listening.join(', ')}`);
-    this.#notifier.startWatchdog(() => this.#heartbeat.allAnswer);
+    this.#becomeGateway();
   }
 
   async #openDoors(): Promise<void> {
@@ -341,17 +340,23 @@ class Primary {
     this.#heartbeat.start();
     const control = controlSocketPath(this.#config, this.#deps.environment);
     this.#deps.logger.info({ url, listening, internal, control, agent }, 'listening');
-    this.#rebalance.start();
   }
 
-  /** From here on another primary has nothing to say any more. */
-  async #becomeGateway(): Promise<void> {
+  /** Until what this resolves to is called, the other primary can go on. */
+  async #prepareGateway(): Promise<() => void> {
     const takeOver = await this.#control.prepare(controlSocketPath(this.#config, this.#deps.environment));
-    takeOver();
-    this.#isGateway = true;
-    this.#doors.closeUnused();
     await this.#notifier.adopted(`serving at ${this.#report.listening.join(', ')}`);
+    return () => {
+      takeOver();
+      this.#doors.closeUnused();
+      this.#becomeGateway();
+    };
+  }
+
+  #becomeGateway(): void {
+    this.#isGateway = true;
     this.#notifier.startWatchdog(() => this.#heartbeat.allAnswer);
+    this.#rebalance.start();
   }
 
   #passOn(socket: Socket, head: RequestHead, bytes: Buffer): boolean {

@@ -23,10 +23,12 @@ export interface SuccessionOrders {
   leave(how: SuccessionLeave): void;
   /** Of the embedded engine's state; `engine` follows the last one. */
   piece(bytes: Uint8Array): void;
-  /** The state is whole: serve the engine from now on. Links of these nodes are expected. */
-  engine(nodes: readonly string[]): Promise<void>;
+  /** The state is whole: links of these nodes are expected. Resolves to the file that is given the name of the engine's socket. */
+  engine(nodes: readonly string[]): Promise<string>;
   /** The predecessor is about to end: this process is the gateway. */
   adopt(): Promise<void>;
+  /** The predecessor has waited too long for that: true when it remains the gateway, false when this process is. */
+  keep(): boolean;
   connection(socket: Socket, door: DoorKind): void;
   report(worker: RemoteWorker, report: MoveReport): void;
   workerGone(worker: RemoteWorker): void;
@@ -114,6 +116,8 @@ export class Predecessor {
         return orders.engine(Array.isArray(params) ? params.map(String) : []);
       case 'adopt':
         return orders.adopt();
+      case 'keep':
+        return orders.keep();
       default:
         throw new UnavailableError(`the new primary knows no '${method}'`);
     }

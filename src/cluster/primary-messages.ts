@@ -4,7 +4,7 @@ import { type Fields, isFields } from '../util/fields.ts';
 import { type DoorKind, isDoorKind, type MoveReport } from './ipc.ts';
 
 /** Raised when a message changes meaning, of those here or of those that pass from worker to worker. */
-export const SUCCESSION_VERSION = 2;
+export const SUCCESSION_VERSION = 3;
 
 /** What the successor is told before it starts its workers. */
 export interface SuccessionFacts {

@@ -12,6 +12,16 @@ export async function listenBeside(
   path: string,
   options: Omit<ListenOptions, 'path'> = {},
 ): Promise<() => void> {
+  const beside = await listenUnnamed(server, path, options);
+  return () => renameSync(beside, path);
+}
+
+/** Resolves when the server listens, to the file that is to be renamed to `path`, by whoever decides that. */
+export async function listenUnnamed(
+  server: Server,
+  path: string,
+  options: Omit<ListenOptions, 'path'> = {},
+): Promise<string> {
   const beside = join(dirname(path), `.${process.pid}-${randomBytes(3).toString('hex')}`);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -20,5 +30,5 @@ export async function listenBeside(
       resolve();
     });
   });
-  return () => renameSync(beside, path);
+  return beside;
 }

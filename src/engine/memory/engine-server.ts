@@ -1,10 +1,11 @@
 // The embedded engine: lives in the primary and serves the workers of this host over a UNIX socket.
 import { randomUUID } from 'node:crypto';
+import { renameSync } from 'node:fs';
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from '../../observe/logger.ts';
 import type { Clock } from '../../util/clock.ts';
-import { listenBeside } from '../../util/listen-beside.ts';
+import { listenUnnamed } from '../../util/listen-beside.ts';
 import { publisherOf } from '../numbering.ts';
 import { InterestTable } from './interest.ts';
 import { NodeRegistry } from './node-registry.ts';
@@ -134,21 +135,25 @@ export class MemoryEngineServer {
     this.#standstill.leave();
   }
 
-  /** Before `listen`: nobody goes on before these nodes have come, or the time is over. */
+  /** Before `prepare`: nobody goes on before these nodes have come, or the time is over, which begins with the first. */
   gather(nodes: readonly string[], timeoutMs: number): void {
     this.#standstill.gather(nodes, timeoutMs);
   }
 
   /** Resolves when workers can link. The directory of the socket belongs to the caller and should be private. */
   async listen(): Promise<void> {
-    const { path } = this.#deps;
-    const appear = await listenBeside(this.#server, path);
-    appear();
+    renameSync(await this.prepare(), this.#deps.path);
+  }
+
+  /** The same where another engine still serves: resolves to the file to which it gives the name of its socket, or does not. */
+  async prepare(): Promise<string> {
+    const unnamed = await listenUnnamed(this.#server, this.#deps.path);
     this.#isOpen = true;
-    await chmod(path, OWNER_ONLY);
+    await chmod(unnamed, OWNER_ONLY);
     this.#sweeping = setInterval(() => {
       this.#sweep();
     }, SWEEP_MS);
+    return unnamed;
   }
 
   /** Streams, positions and idempotency keys, for another engine to import. All pieces must be taken in one turn. */
@@ -161,8 +166,8 @@ export class MemoryEngineServer {
     this.#store.importState(pieces);
   }
 
-  /** Ends all links and removes the socket. */
-  async close(): Promise<void> {
+  /** Ends all links and removes the socket, unless another engine has its name. */
+  async close(isOthers = false): Promise<void> {
     this.#closed ??= new Promise((resolve) => {
       clearInterval(this.#sweeping);
       this.#standstill.close();
@@ -174,7 +179,7 @@ export class MemoryEngineServer {
     });
     await this.#closed;
     clearImmediate(this.#flushing);
-    if (this.#isOpen && !this.#standstill.isGone) await rm(this.#deps.path, { force: true });
+    if (this.#isOpen && !isOthers && !this.#standstill.isGone) await rm(this.#deps.path, { force: true });
   }
 
   #accept(socket: Socket): void {

@@ -20,6 +20,7 @@ export class Standstill {
   readonly #expected = new Set<string>();
   #onChange: (() => void) | undefined;
   #deadline: NodeJS.Timeout | undefined;
+  #gatherMs = 0;
 
   constructor(deps: StandstillDeps) {
     this.#deps = deps;
@@ -67,15 +68,16 @@ export class Standstill {
     for (const link of this.#deps.links()) link.moved();
   }
 
-  /** These nodes are about to come; they are waited for, but not longer than that. */
+  /** These nodes are about to come; from the first to the last one it may take so long. */
   gather(nodes: readonly string[], timeoutMs: number): void {
     if (nodes.length === 0) return;
     this.#state = 'gathering';
+    this.#gatherMs = timeoutMs;
     for (const node of nodes) this.#expected.add(node);
-    this.#deadline = setTimeout(() => this.resume(), timeoutMs);
   }
 
   greeted(link: ServerLink): void {
+    if (this.#state === 'gathering') this.#deadline ??= setTimeout(() => this.resume(), this.#gatherMs);
     // Those that are expected pause already.
     if (this.#state === 'pausing' || (this.#state === 'gathering' && !this.#expected.has(link.node)))
       link.pause();
