@@ -167,23 +167,23 @@ export class PrimaryLink implements WorkerObserver {
     if (this.#local.delete(process.pid)) this.tell({ type: 'worker-gone', pid: process.pid });
   }
 
-  /** May be called twice. */
+  /** The other end is gone, as far as this one is concerned. May be called twice. */
   close(): void {
-    for (const { reject, timer } of this.#asked.values()) {
-      clearTimeout(timer);
-      reject(new UnavailableError('the other primary is gone'));
-    }
-    this.#asked.clear();
     this.#channel.close();
-  }
-
-  #onEnd(): void {
     for (const worker of this.#remote.values()) {
       worker.isGone = true;
       this.#relay?.lost(worker);
       this.#deps.onRemoteGone(worker);
     }
     this.#remote.clear();
+    for (const { reject, timer } of this.#asked.values()) {
+      clearTimeout(timer);
+      reject(new UnavailableError('the other primary is gone'));
+    }
+    this.#asked.clear();
+  }
+
+  #onEnd(): void {
     this.close();
     this.#deps.onEnd();
   }

@@ -45,6 +45,7 @@ const FIRST_INHERITED = 4;
 
 export class Successor {
   readonly #child: ChildProcess;
+  readonly #supervisor: Supervisor;
   readonly #link: PrimaryLink;
   readonly #exited: Promise<void>;
   readonly #sockets: readonly (readonly [place: string, fd: number])[];
@@ -64,6 +65,7 @@ export class Successor {
     });
     this.#sockets = what.sockets.map(([place], index) => [place, FIRST_INHERITED + index]);
     const { supervisor, relay } = deps;
+    this.#supervisor = supervisor;
     this.#link = new PrimaryLink({
       end: this.#child,
       onAsked: (method, params) => this.#onAsked(method, params, deps),
@@ -161,6 +163,13 @@ export class Successor {
       clearTimeout(timer);
     }
     this.#link.close();
+    // The link says so only when the channel has ended before the process.
+    this.#supervisor.unobserve(this.#link);
+  }
+
+  /** It does not say what it is doing. */
+  kill(): void {
+    this.#child.kill('SIGKILL');
   }
 
   /** It is the gateway, and is to end as such. */

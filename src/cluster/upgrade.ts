@@ -73,6 +73,10 @@ const KILL_AFTER_MS = 10_000;
 /** Of the time in which this process has to end: the other primary ends a moment before. */
 const LEAVE_SHARE = 0.8;
 const MOVE_ATTEMPTS = 5;
+/** Between two of them: descriptors that were all in use may be free again. */
+const REFUSED_PAUSE_MS = 1000;
+/** A worker that has died is replaced in about a second. */
+const NO_TARGET_PAUSE_MS = 500;
 const RETRY_PAUSE_MS = 200;
 /** Connections accepted before reach their workers. */
 const DELIVERY_MS = 2000;
@@ -164,9 +168,11 @@ export class Upgrade {
     await successor.ask('serve', null, ANSWER_MS);
     passOn(successor);
     this.#progress?.tell({ state: 'moving' });
-    if (obstacle === '') await this.#moveAll(successor);
+    let refusal = '';
+    if (obstacle === '') refusal = await this.#moveAll(successor);
     else logger.warn({ reason: obstacle }, 'connections cannot be moved: they are closed, clients come back');
     this.#check();
+    if (refusal !== '') throw new UpgradeError(refusal);
     this.#isFinal = true;
     const rest = this.#left();
     this.#progress?.tell({ state: 'closing', left: 0, closed: rest });
@@ -177,8 +183,22 @@ export class Upgrade {
     this.#progress?.tell({ state: 'engine' });
     await giveEngine(successor);
     this.#progress?.tell({ state: 'finishing' });
-    await successor.ask('adopt', null, ANSWER_MS);
+    await this.#adopt(successor);
     await this.#deps.finish(successor);
+  }
+
+  /** Rejects when this process remains the gateway. */
+  async #adopt(successor: Successor): Promise<void> {
+    try {
+      await successor.ask('adopt', null, ANSWER_MS);
+    } catch (error) {
+      // Its answer may only be late. If it cannot say whether it is the gateway, it shall not be.
+      const isOurs = await successor.ask('keep', null, ANSWER_MS).catch(() => {
+        successor.kill();
+        return true;
+      });
+      if (isOurs !== false) throw error;
+    }
   }
 
   /** Why nothing can be moved; empty when it can. */
@@ -196,6 +216,7 @@ export class Upgrade {
       try {
         await this.#deps.canary(from, to);
       } catch (error) {
+        this.#check();
         throw new UpgradeError(`worker ${to.slot} of the new primary does not serve: ${messageOf(error)}`, {
           cause: error,
         });
@@ -204,24 +225,29 @@ export class Upgrade {
     }
   }
 
-  async #moveAll(successor: Successor): Promise<void> {
+  /** Why connections do not get through; empty when what is left is left because of its clients. */
+  async #moveAll(successor: Successor): Promise<string> {
     const { clock, supervisor } = this.#deps;
     this.#startedMovingMs = clock.monotonicMs();
     const own = supervisor.serving();
     await this.#untilDelivered(own);
     for (const from of own) {
-      if (this.#aborted !== undefined || !successor.isAlive) return;
+      if (this.#aborted !== undefined || !successor.isAlive) return '';
       this.#progress?.tell({ worker: from.slot });
-      await this.#moveFrom(from, () => targetFor(from.slot, successor.workers));
+      const refusal = await this.#moveFrom(from, () => targetFor(from.slot, successor.workers));
+      if (refusal !== '') return `worker ${from.slot} is not replaced: ${refusal}`;
     }
+    return '';
   }
 
-  async #moveFrom(from: MovePeer, target: () => MovePeer | undefined): Promise<void> {
+  async #moveFrom(from: MovePeer, target: () => MovePeer | undefined): Promise<string> {
     const { clock, logger, moves } = this.#deps;
+    let refusal = '';
     for (let attempt = 1; attempt <= MOVE_ATTEMPTS && from.connected; attempt += 1) {
       const to = target();
       if (to === undefined) {
-        await pause(RETRY_PAUSE_MS);
+        refusal = 'there is no worker that could have its connections';
+        await pause(NO_TARGET_PAUSE_MS);
         continue;
       }
       const before = this.#progress?.report.moved ?? 0;
@@ -231,14 +257,17 @@ export class Upgrade {
       });
       if (this.#aborted !== undefined) moves.stop();
       const report = await ended;
-      if (report.left === 0 || this.#aborted !== undefined) return;
+      if (report.left === 0 || this.#aborted !== undefined) return '';
       logger.warn(
         { pid: from.pid, left: report.left, reason: report.ended },
         'not all connections were moved',
       );
+      refusal = report.refused ? (report.ended ?? '') : '';
+      if (report.refused) await pause(REFUSED_PAUSE_MS);
       // Where the target lives, more attempts would end alike.
-      if (to.connected) return;
+      else if (to.connected) return '';
     }
+    return from.connected ? refusal : '';
   }
 
   /** As much as may be is as it was. */
