@@ -9,7 +9,7 @@ import { globalSetting, haproxyTimeMs, parseHaproxyConfig } from '../doctor/read
 import { type HaproxyProcesses, MasterSocket } from '../front/master-socket.ts';
 import { countSessions, type EndingProgress, endSessions } from '../front/old-sessions.ts';
 import { ensureStateFile, forgetServerStates, saveServerStates } from '../front/server-states.ts';
-import { UnavailableError } from '../util/errors.ts';
+import { messageOf, UnavailableError } from '../util/errors.ts';
 import { isFields } from '../util/fields.ts';
 import { pause } from '../util/pause.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
@@ -192,7 +192,9 @@ async function check({ program, files, environment }: RunningConfig): Promise<vo
       timeout: RELOAD_DEADLINE_MS,
     });
   } catch (error) {
-    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : String(error);
+    const printed = error instanceof Error && 'stderr' in error ? String(error.stderr).trim() : '';
+    // Nothing when it could not be started, or took too long.
+    const said = printed === '' ? messageOf(error) : printed;
     throw new CliError(
       ExitCodes.config,
       `nothing was changed: HAProxy finds fault with ${files.join(', ')}\n${said}`,

@@ -1,5 +1,6 @@
 // The command line as a whole: which commands there are, and how any of them ends.
 import { Command, CommanderError } from 'commander';
+import { InvalidConfigError } from '../config/issues.ts';
 import { ConfigError } from '../util/errors.ts';
 import { addCheck } from './check.ts';
 import { addCheckToken } from './check-token.ts';
@@ -87,7 +88,11 @@ function reportFailure(error: unknown, deps: CliDeps): ExitCode {
     return error.exitCode;
   }
   if (error instanceof ConfigError) {
-    note(deps, `${label}: the configuration is invalid\n${error.message.replace(/^/gm, '  ')}`);
+    const isInvalid = error instanceof InvalidConfigError;
+    const text = isInvalid
+      ? `the configuration is invalid\n${error.message.replace(/^/gm, '  ')}`
+      : error.message;
+    note(deps, `${label}: ${text}`);
     return ExitCodes.config;
   }
   note(deps, `${label}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);

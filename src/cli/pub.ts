@@ -46,8 +46,8 @@ async function publish(channel: string, data: string, flags: PubFlags, deps: Cli
   const url = apiUrl(config, flags.url);
   url.pathname += '/publish';
   const key = flags.key ?? config.http_api.key;
-  const response = await post(url, `{"channel":${JSON.stringify(channel)},"data":${data}}`, key);
-  const result = await resultOf(response, url);
+  const answer = await post(url, `{"channel":${JSON.stringify(channel)},"data":${data}}`, key);
+  const result = resultOf(answer, url);
   if (flags.json === true) {
     printJson(deps, result);
     return;
@@ -58,37 +58,43 @@ async function publish(channel: string, data: string, flags: PubFlags, deps: Cli
   deps.stdout.write(`published to ${channel}${place}\n`);
 }
 
-async function post(url: URL, body: string, key: string): Promise<Response> {
+interface HttpAnswer {
+  readonly status: number;
+  readonly text: string;
+}
+
+async function post(url: URL, body: string, key: string): Promise<HttpAnswer> {
   try {
-    return await fetch(url, {
+    const response = await fetch(url, {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...(key === '' ? {} : { 'x-api-key': key }) },
       body,
       redirect: 'error',
       signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
     });
+    // It may stall after its head, too.
+    return { status: response.status, text: await response.text() };
   } catch (error) {
     throw unreachable(url, error);
   }
 }
 
-async function resultOf(response: Response, url: URL): Promise<Record<string, unknown>> {
-  const text = await response.text();
-  if (response.status === 401) {
+function resultOf({ status, text }: HttpAnswer, url: URL): Record<string, unknown> {
+  if (status === 401) {
     throw new CliError(
       ExitCodes.failure,
       'the gateway refuses the API key (401): give its http_api.key by --config, HOLDFAST_HTTP_API_KEY or --key',
     );
   }
   const answer = parseObject(text);
-  if (answer === undefined || (response.status !== 200 && !('code' in answer))) {
+  if (answer === undefined || (status !== 200 && !('code' in answer))) {
     throw new CliError(
       ExitCodes.failure,
-      `${url.origin} answers with status ${response.status}, which is not the API of a gateway`,
+      `${url.origin} answers with status ${status}, which is not the API of a gateway`,
     );
   }
   // In the transport error mode the body is the bare error.
-  const error = response.status === 200 ? answer['error'] : answer;
+  const error = status === 200 ? answer['error'] : answer;
   if (error !== undefined) {
     const { code, message } = { code: '?', message: '?', ...(typeof error === 'object' ? error : {}) };
     throw new CliError(ExitCodes.failure, `the gateway answers with error ${code}: ${message}`);

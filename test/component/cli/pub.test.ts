@@ -66,6 +66,17 @@ t.test('a refusal ends with 1 and says what to do', async (t) => {
   }
 });
 
+t.test('an answer that breaks off ends with 69', async (t) => {
+  const server = createServer((_request, response) => {
+    response.writeHead(200, { 'content-length': '100' });
+    response.write('{', () => response.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  const run = await cliRun(['pub', 'a', '1', '--url', `http://127.0.0.1:${portOf(server)}`]);
+  t.match(run, { code: 69, out: '', err: /no gateway answers/ });
+});
+
 t.test('when nobody answers it ends with 69', async (t) => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
