@@ -44,8 +44,8 @@ Examples:
   $ holdfast deploy --front https://chat.example.com --check-command 'curl -fsS http://127.0.0.1:9002/readyz'
   $ holdfast deploy --status
 
-Exit codes: 0 deployed (or undone, with --rollback), 1 refused, 5 failed and undone, 6 stands and needs you, 69 HAProxy does not
-answer, 75 interrupted, 78 wrong configuration.`;
+Exit codes: 0 deployed (or undone, with --rollback), 1 refused, 5 failed and undone, 6 stands and needs you, 69 HAProxy or a
+gateway does not answer, 75 interrupted, 78 wrong configuration.`;
 
 export function addDeployFlags(command: Command): Command {
   return command

@@ -6,14 +6,16 @@ import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { ColourService } from '../deploy/colour-service.ts';
 import { Deployment, InterruptedError, StuckError } from '../deploy/deployment.ts';
-import { findPair, HaproxyRuntime } from '../deploy/haproxy-runtime.ts';
+import { findPair, HaproxyRuntime, pairIn } from '../deploy/haproxy-runtime.ts';
 import { Journal } from '../deploy/journal.ts';
 import {
   type Colour,
   COLOURS,
   type DeployRecord,
   BY_COMMAND,
+  isOver,
   planDeploy,
+  type Situation,
   stepText,
   undo,
 } from '../deploy/plan.ts';
@@ -54,11 +56,11 @@ class DeployCommand {
   async run(): Promise<void> {
     const { status, dryRun } = this.#flags;
     if (status === true) return this.#printStatus();
-    const host = await this.#findHost();
-    if (dryRun === true) return printPlan(await this.#plan(), this.#services, this.#flags, this.#deps);
+    const { host, inFront } = await this.#findHost();
+    if (dryRun === true) return printPlan(await this.#plan(inFront), this.#services, this.#flags, this.#deps);
     const unlock = this.#lock();
     try {
-      await this.#execute(await this.#plan(), host);
+      await this.#execute(await this.#plan(inFront), host);
     } finally {
       unlock();
     }
@@ -138,7 +140,7 @@ class DeployCommand {
     return error;
   }
 
-  async #plan(): Promise<DeployRecord> {
+  async #plan(inFront: Situation['inFront']): Promise<DeployRecord> {
     const { to, rollback } = this.#flags;
     const record = this.#journal.read();
     const nowMs = this.#deps.clock.wallMs();
@@ -147,10 +149,17 @@ class DeployCommand {
         throw new CliError(ExitCodes.failure, 'no deployment is known that could be undone');
       return accepted(undo(record, nowMs));
     }
-    const answers = await Promise.all(
-      COLOURS.map(async (colour) => ((await this.#services[colour].status()) === undefined ? [] : [colour])),
-    );
-    return accepted(planDeploy({ record, serving: answers.flat(), to, nowMs }));
+    const isUnderWay = record !== undefined && !isOver(record.step);
+    const serving = isUnderWay ? [] : await this.#serving();
+    return accepted(planDeploy({ record, serving, inFront, to, nowMs }));
+  }
+
+  async #serving(): Promise<readonly Colour[]> {
+    const answers = COLOURS.map(async (colour) => {
+      const status = await reach(this.#services[colour].status());
+      return status === undefined ? [] : [colour];
+    });
+    return (await Promise.all(answers)).flat();
   }
 
   /** Both colours' own, before anything is touched; two engines would be two worlds. */
@@ -197,23 +206,30 @@ class DeployCommand {
   }
 
   /** Also shows that every HAProxy answers and knows the pair. */
-  async #findHost(): Promise<string> {
+  async #findHost(): Promise<Pick<Situation, 'inFront'> & { readonly host: string }> {
     const { backend } = this.#flags;
     let { host } = this.#flags;
+    const inFront: Situation['inFront'][number][] = [];
     for (const front of this.#fronts) {
-      const found = findPair(await reach(front.servers(backend)), host);
+      const servers = await reach(front.servers(backend));
+      const found = findPair(servers, host);
       if (typeof found === 'string') {
         throw new CliError(ExitCodes.config, `HAProxy at ${front.address}, backend ${backend}: ${found}`);
       }
       host = found.host;
+      inFront.push(...pairIn(servers, host));
     }
-    return host ?? '';
+    return { host: host ?? '', inFront };
   }
 
   async #printStatus(): Promise<void> {
     const { backend } = this.#flags;
     const colours = COLOURS.map(async (colour) => {
-      const status = await this.#services[colour].status();
+      const status = await this.#services[colour].status().catch((error: unknown) => {
+        if (error instanceof UnavailableError)
+          return { state: 'does not answer', version: null, connections: 0 };
+        throw error;
+      });
       const { state = 'stopped', version = null, connections = 0 } = status ?? {};
       return { colour, state, version, connections };
     });

@@ -1,6 +1,6 @@
 // One colour of the pair on this host: how it is started and stopped, and what its gateway says through its control socket.
 import { spawn } from 'node:child_process';
-import { type ControlClient, connectControl } from '../cluster/control-client.ts';
+import { type ControlClient, connectControl, NoGatewayError } from '../cluster/control-client.ts';
 import { HoldfastError, UnavailableError } from '../util/errors.ts';
 import type { Colour } from './plan.ts';
 
@@ -72,7 +72,7 @@ export class ColourService {
     child.stderr.destroy();
   }
 
-  /** Undefined when no gateway answers. */
+  /** Undefined when no gateway is there; rejects with UnavailableError when one is there and does not answer. */
   async status(): Promise<ColourStatus | undefined> {
     return this.#ask(async (control) => readStatus(await control.request('status')));
   }
@@ -106,20 +106,23 @@ export class ColourService {
     const isAborted = this.#ask((control) =>
       control.request('drain-abort').then(
         () => true,
-        () => false,
+        (error: unknown) => {
+          if (error instanceof UnavailableError) throw error;
+          return false;
+        },
       ),
     );
     return (await isAborted) === true;
   }
 
-  /** Whatever it was asked, a gateway that goes away meanwhile is one that does not answer. */
+  /** Whatever it was asked, a gateway that goes away meanwhile is one that is not there. */
   async #ask<T>(ask: (control: ControlClient) => Promise<T>): Promise<T | undefined> {
     let control: ControlClient | undefined;
     try {
       control = await connectControl(this.places.controlSocket);
       return await ask(control);
     } catch (error) {
-      if (error instanceof UnavailableError) return undefined;
+      if (error instanceof NoGatewayError) return undefined;
       throw error;
     } finally {
       control?.close();

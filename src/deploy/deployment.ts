@@ -1,7 +1,7 @@
 // Carries a blue/green deployment out, step by step. Every step can be done twice: what it wants may be true already, because
 // an earlier run was interrupted in the middle of it.
 import type { Clock } from '../util/clock.ts';
-import { HoldfastError } from '../util/errors.ts';
+import { HoldfastError, UnavailableError } from '../util/errors.ts';
 import { pause } from '../util/pause.ts';
 import { type ColourService, type ColourStatus, DeployError } from './colour-service.ts';
 import type { HaproxyRuntime } from './haproxy-runtime.ts';
@@ -61,8 +61,8 @@ export class StuckError extends HoldfastError {
 
 const POLL_MS = 250;
 const CANARY_PAUSE_MS = 500;
-/** Looks at the new colour in a row, a poll apart, that may find it unwell. */
-const PATIENCE = 8;
+/** So long the new colour may be found unwell. */
+const PATIENCE_MS = 2000;
 
 type StepWork = (record: DeployRecord, signal: AbortSignal) => Promise<void>;
 
@@ -92,24 +92,36 @@ export class Deployment {
   /** Resolves at `deployed` or `undone`; rejects with InterruptedError or StuckError, and can then be run again. */
   async run(begun: DeployRecord, signal: AbortSignal): Promise<DeployRecord> {
     let record = begun;
+    this.#deps.journal.write(record);
     for (;;) {
-      this.#deps.journal.write(record);
       this.#report(record);
       const { step } = record;
       if (isOver(step)) return record;
       try {
         if (!signal.aborted) await this.#work[step](record, signal);
         if (signal.aborted) throw new InterruptedError(record);
-        record = advance(record, { type: 'done' });
+        record = this.#note(record, advance(record, { type: 'done' }));
       } catch (error) {
+        if (error instanceof StuckError) throw error;
         if (signal.aborted) throw new InterruptedError(record);
         // Anything else is a fault of this program, not of what it deploys.
         if (!(error instanceof HoldfastError)) throw error;
         const next = advance(record, { type: 'failed', reason: error.message });
         if (next === record) throw new StuckError(record, error);
-        record = next;
+        record = this.#note(record, next);
       }
     }
+  }
+
+  /** What cannot be written down has not been reached: every step may be done twice. */
+  #note(record: DeployRecord, next: DeployRecord): DeployRecord {
+    try {
+      this.#deps.journal.write(next);
+    } catch (error) {
+      if (!(error instanceof HoldfastError)) throw error;
+      throw new StuckError(record, error);
+    }
+    return next;
   }
 
   #report({ step, from, to, failure }: DeployRecord, remaining?: number): void {
@@ -148,7 +160,8 @@ export class Deployment {
     await service.start(signal);
     await this.#until(`${colour} to serve`, this.#policy.startTimeoutMs, signal, async () => {
       const status = await service.status();
-      return status?.state === 'serving' ? undefined : `it is ${status?.state ?? 'not there'}`;
+      if (status === undefined) return `nobody answers at ${service.places.controlSocket} (--control)`;
+      return status.state === 'serving' ? undefined : `it is ${status.state}`;
     });
   }
 
@@ -227,19 +240,29 @@ export class Deployment {
   async #watch(colour: Colour, forMs: number, signal: AbortSignal): Promise<void> {
     const { clock, services } = this.#deps;
     const endMs = clock.monotonicMs() + forMs;
-    const first = await services[colour].status();
-    let faults = 0;
+    let first: ColourStatus | undefined;
+    let unwellSinceMs: number | undefined;
     while (!signal.aborted) {
-      const fault = await this.#fault(colour, first);
-      faults = fault === undefined ? 0 : faults + 1;
-      if (fault !== undefined && faults >= PATIENCE) throw new DeployError(`${colour}: ${fault}`);
-      if (faults === 0 && clock.monotonicMs() >= endMs) return;
+      const fault = await orUnavailable(async () => {
+        const status = await services[colour].status();
+        first ??= status;
+        return this.#fault(colour, first, status);
+      });
+      const nowMs = clock.monotonicMs();
+      unwellSinceMs = fault === undefined ? undefined : (unwellSinceMs ?? nowMs);
+      if (unwellSinceMs !== undefined && nowMs - unwellSinceMs >= PATIENCE_MS) {
+        throw new DeployError(`${colour}: ${fault}`);
+      }
+      if (fault === undefined && nowMs >= endMs) return;
       await pause(POLL_MS, signal);
     }
   }
 
-  async #fault(colour: Colour, first: ColourStatus | undefined): Promise<string | undefined> {
-    const status = await this.#deps.services[colour].status();
+  async #fault(
+    colour: Colour,
+    first: ColourStatus | undefined,
+    status: ColourStatus | undefined,
+  ): Promise<string | undefined> {
     if (status === undefined) return 'its gateway does not answer';
     if (status.state !== 'serving') return `its gateway is ${status.state}`;
     if (first !== undefined && status.restarts > first.restarts) return 'a worker of it had to be replaced';
@@ -282,12 +305,22 @@ export class Deployment {
     const { clock } = this.#deps;
     const endMs = clock.monotonicMs() + timeoutMs;
     while (!signal.aborted) {
-      const reason = await missing();
+      const reason = await orUnavailable(missing);
       if (reason === undefined) return;
       if (clock.monotonicMs() >= endMs) {
         throw new DeployError(`waited ${Math.round(timeoutMs / 1000)} s in vain for ${what}: ${reason}`);
       }
       await pause(POLL_MS, signal);
     }
+  }
+}
+
+/** Who does not answer now may do so later: that is one more reason to wait. */
+async function orUnavailable(look: () => Promise<string | undefined>): Promise<string | undefined> {
+  try {
+    return await look();
+  } catch (error) {
+    if (error instanceof UnavailableError) return error.message;
+    throw error;
   }
 }

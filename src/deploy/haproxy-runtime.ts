@@ -2,6 +2,7 @@
 import { connect, type NetConnectOpts } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { UnavailableError, messageOf } from '../util/errors.ts';
+import { COLOURS, type Situation } from './plan.ts';
 
 const ANSWER_TIMEOUT_MS = 5000;
 
@@ -109,4 +110,13 @@ export function findPair(
     return 'it has no pair of servers NAME-blue and NAME-green (see `holdfast haproxy --help`)';
   if (more.length > 0) return `it has several pairs: say which one with --host (${hosts.join(', ')})`;
   return { host: only };
+}
+
+/** What it says of both. `UP` alone is up: after its start it takes every server for `UP 1/3` until the first check. */
+export function pairIn(servers: readonly ServerState[], host: string): Situation['inFront'] {
+  return COLOURS.flatMap((colour) =>
+    servers
+      .filter(({ name }) => name === `${host}-${colour}`)
+      .map(({ status, sessions }) => ({ colour, isUp: status === 'UP', sessions })),
+  );
 }

@@ -90,18 +90,36 @@ export interface Situation {
   readonly record: DeployRecord | undefined;
   /** Colours whose gateway answers. */
   readonly serving: readonly Colour[];
+  /** Colours that some HAProxy finds up, or that have clients there. */
+  readonly inFront: readonly { readonly colour: Colour; readonly isUp: boolean; readonly sessions: number }[];
   /** As asked for; undefined is the one that does not serve. */
   readonly to: Colour | undefined;
   readonly nowMs: number;
 }
 
-/** Where to begin or to go on; a text says why not. */
-export function planDeploy({ record, serving, to, nowMs }: Situation): DeployRecord | string {
+/** Who served when the deployment was over. */
+function lastServing({ step, from, to }: DeployRecord): Colour | undefined {
+  return step === 'deployed' ? to : (from ?? undefined);
+}
+
+/** Where to begin or to go on; a text says why not: a colour that cannot be asked must not be taken for one that is not there. */
+export function planDeploy({ record, serving, inFront, to, nowMs }: Situation): DeployRecord | string {
   if (record !== undefined && !isOver(record.step)) {
     if (to === undefined || to === record.to) return record;
     return `a deployment to ${record.to} is under way (${record.step}): go on with it, or undo it with --rollback`;
   }
   const [first, second] = serving;
+  const hidden = inFront.find(
+    ({ colour, isUp, sessions }) =>
+      !serving.includes(colour) && (isUp || (first === undefined && sessions > 0)),
+  );
+  if (hidden !== undefined) {
+    return `HAProxy ${hidden.isUp ? 'finds' : 'has clients on'} ${hidden.colour}${hidden.isUp ? ' up' : ''}, and no gateway answers at its control socket: say with --control where that is`;
+  }
+  const last = record && lastServing(record);
+  if (first === undefined && last !== undefined) {
+    return `the last deployment left ${last} serving, and no gateway answers at its control socket: say with --control where that is, or start ${last} first`;
+  }
   if (first === undefined) return begin(null, to ?? 'blue', nowMs);
   if (second !== undefined) {
     if (to === undefined) return 'both colours serve: say which one shall remain with --to';

@@ -52,12 +52,18 @@ t.test('what does not come up changes nothing, and says why', async (t) => {
   t.equal(wrong.exit.code, 78, wrong.output);
   const control = await connectControl(gateway.controlSocket);
   t.teardown(() => control.close());
-  await t.rejects(control.request('upgrade', null), { code: 'HOLDFAST_UPGRADE', message: /clients/ });
+  await t.rejects(
+    control.request('upgrade', null, () => undefined),
+    { code: 'HOLDFAST_UPGRADE', message: /clients/ },
+  );
   await rewrite(gateway, (config) => {
     delete config['clients'];
     config['engine'] = { type: 'redis' };
   });
-  await t.rejects(control.request('upgrade', null), { message: /only a restart can change engine.type/ });
+  await t.rejects(
+    control.request('upgrade', null, () => undefined),
+    { message: /only a restart can change engine.type/ },
+  );
   await rewrite(gateway, (config) => {
     delete config['engine'];
   });

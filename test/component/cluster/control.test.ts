@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { connectControl } from '../../../src/cluster/control-client.ts';
 import { type ControlMethod, ControlServer } from '../../../src/cluster/control-server.ts';
+import { ColourService } from '../../../src/deploy/colour-service.ts';
 import { createLogger } from '../../../src/observe/logger.ts';
 import { ConfigError } from '../../../src/util/errors.ts';
 import { deferred } from '../../helpers/deferred.ts';
@@ -61,6 +62,24 @@ t.test('errors keep their code', async (t) => {
   await t.rejects(client.request('toString'), { code: 'HOLDFAST_METHOD' });
 });
 
+t.test('who is there and hangs is not waited for, unless it reports progress', async (t) => {
+  const end = deferred<string>();
+  const { path } = await serve(t, { status: () => deferred<void>().promise, drain: () => end.promise });
+  const client = await connectControl(path, 20);
+  t.teardown(() => client.close());
+  const drained = client.request('drain', null, () => undefined);
+  await t.rejects(client.request('status'), { code: 'HOLDFAST_UNAVAILABLE', message: /does not answer/ });
+  const service = new ColourService({
+    colour: 'blue',
+    controlSocket: `${path}.elsewhere`,
+    startCommand: '',
+    stopCommand: '',
+  });
+  t.equal(await service.status(), undefined, 'nobody is there');
+  end.resolve('drained');
+  t.equal(await drained, 'drained');
+});
+
 t.test('what is no request is answered and cut', async (t) => {
   const { path } = await serve(t, {});
   for (const [sent, expected] of [
@@ -97,8 +116,8 @@ t.test('whoever waits for the end hears of it', async (t) => {
     never: () => deferred<void>().promise,
   });
   const client = await connectControl(path);
-  const drained = client.request('drain');
-  const never = client.request('never');
+  const drained = client.request('drain', null, () => undefined);
+  const never = client.request('never', null, () => undefined);
   await waitFor('the requests to arrive', () => client.request('x').catch(() => true));
   end.resolve('drained');
   const closed = server.close();

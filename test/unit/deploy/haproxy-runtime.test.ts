@@ -2,7 +2,7 @@
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
-import { findPair, HaproxyRuntime, parseServers } from '../../../src/deploy/haproxy-runtime.ts';
+import { findPair, HaproxyRuntime, pairIn, parseServers } from '../../../src/deploy/haproxy-runtime.ts';
 import { tempDir } from '../../helpers/temp-dir.ts';
 
 const CSV = [
@@ -27,6 +27,14 @@ t.test('servers of one backend', async (t) => {
     { name: 'a-green', status: 'DRAIN (agent)', sessions: 0 },
   ]);
   t.same(parseServers(CSV, 'elsewhere'), []);
+});
+
+t.test('who is up, and who has clients', async (t) => {
+  t.same(pairIn([...parseServers(CSV, 'holdfast'), server('b-blue')], 'a'), [
+    { colour: 'blue', isUp: false, sessions: 2 },
+    { colour: 'green', isUp: false, sessions: 0 },
+  ]);
+  t.same(pairIn([server('a-green')], 'a'), [{ colour: 'green', isUp: true, sessions: 0 }]);
 });
 
 t.test('the pair', async (t) => {

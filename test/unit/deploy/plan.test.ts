@@ -20,7 +20,7 @@ const at = (step: Step, over: Partial<DeployRecord> = {}): DeployRecord => ({
 });
 
 const plan = (over: Partial<Parameters<typeof planDeploy>[0]>): DeployRecord | string =>
-  planDeploy({ record: undefined, serving: [], to: undefined, nowMs: 2000, ...over });
+  planDeploy({ record: undefined, serving: [], inFront: [], to: undefined, nowMs: 2000, ...over });
 
 t.test('each step × event', async (t) => {
   // [step, after 'done', after 'failed']
@@ -77,6 +77,22 @@ t.test('where it begins', async (t) => {
     t.same(plan({ record: at(step), to: 'green' }), at(step));
     t.match(plan({ record: at(step), to: 'blue' }), /to green is under way/);
   }
+});
+
+t.test('a colour that cannot be asked is not taken for one that is not there', async (t) => {
+  const up = { colour: 'blue', isUp: true, sessions: 0 } as const;
+  const busy = { colour: 'blue', isUp: false, sessions: 3 } as const;
+  for (const to of [undefined, 'blue', 'green'] as const) {
+    t.match(plan({ inFront: [up], to }), /HAProxy finds blue up.*--control/);
+    t.match(plan({ inFront: [busy], to }), /HAProxy has clients on blue.*--control/);
+    t.match(plan({ record: at('deployed'), to }), /left green serving.*--control/);
+    t.match(plan({ record: at('undone'), to }), /left blue serving.*--control/);
+  }
+  t.match(plan({ serving: ['green'], inFront: [up] }), /finds blue up/);
+  t.same(plan({ serving: ['green'], inFront: [busy] }), begin('green', 'blue', 2000), 'clients that leave');
+  t.same(plan({ serving: ['blue'], inFront: [up] }), begin('blue', 'green', 2000));
+  t.same(plan({ record: at('undone', { from: null }) }), begin(null, 'blue', 2000), 'nobody served before');
+  t.same(plan({ record: at('start'), inFront: [up] }), at('start'), 'what is under way goes on');
 });
 
 t.test('each step has words', async (t) => {
