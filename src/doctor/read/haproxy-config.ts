@@ -126,6 +126,7 @@ export function globalSetting(config: HaproxyConfig, ...words: readonly string[]
 export function fronts(config: HaproxyConfig): HaproxySection[] {
   return config.sections.filter(
     (section) =>
+      !isForApi(section) &&
       (section.kind === 'frontend' || section.kind === 'listen') &&
       binds(section).length > 0 &&
       (servers(section).length > 0 ||
@@ -134,10 +135,43 @@ export function fronts(config: HaproxyConfig): HaproxySection[] {
   );
 }
 
-/** What has servers. */
+/** What has servers for clients. */
 export function backs(config: HaproxyConfig): HaproxySection[] {
+  const forApi = new Set(
+    config.sections.filter(isForApi).map((section) => haproxySetting(section, 'default_backend')?.words[1]),
+  );
+  for (const front of fronts(config)) {
+    for (const { words } of [...front.inherited, ...front.lines]) {
+      if (words[0] === 'default_backend' || words[0] === 'use_backend') forApi.delete(words[1]);
+    }
+  }
   return config.sections.filter(
-    (section) => (section.kind === 'backend' || section.kind === 'listen') && servers(section).length > 0,
+    (section) =>
+      (section.kind === 'backend' || section.kind === 'listen') &&
+      servers(section).length > 0 &&
+      !(section.kind === 'backend' && forApi.has(section.name)),
+  );
+}
+
+/**
+ * The generated way of back ends to the server API, which takes no websockets: it refuses all other paths, and its backend is
+ * called so. There a 503 must not be tried again: the publish may have happened.
+ */
+function isForApi(section: HaproxySection): boolean {
+  const refusesOthers = section.lines.some(({ words }) => {
+    const condition = words.indexOf('unless');
+    return (
+      words[0] === 'http-request' &&
+      words[1] === 'deny' &&
+      condition > 0 &&
+      words.slice(condition).includes('path_beg')
+    );
+  });
+  return (
+    section.kind === 'frontend' &&
+    refusesOthers &&
+    haproxySetting(section, 'use_backend') === undefined &&
+    (haproxySetting(section, 'default_backend')?.words[1] ?? '').endsWith('_api')
   );
 }
 

@@ -108,8 +108,27 @@ t.test('a host in order, and the arithmetic of its connections', async (t) => {
 });
 
 t.test('what this project ships is in order', async (t) => {
+  t.same(await faultsWith(t, await readFile('haproxy/haproxy.cfg', 'utf8')), []);
+});
+
+t.test('and so is what it prints with a way to the API for back ends', async (t) => {
+  const args = [
+    'a=10.0.0.1:8000,10.0.0.1:8001',
+    'b=10.0.0.2:8000,10.0.0.2:8001',
+    '--api-bind=10.0.0.9:9080',
+    '--ticket-keys=/etc/haproxy/ticket.keys',
+  ];
+  const printed = await cliRun(['haproxy', ...args], { environment: LIMITED });
+  t.match(printed.out, 'backend holdfast_api');
+  t.same(await faultsWith(t, printed.out), []);
+});
+
+const LIMITED = { HOLDFAST_CLIENT_CONNECTION_LIMIT: '20000' };
+
+/** Rules that find a fault where this is the haproxy.cfg, and everything else is as shipped. */
+async function faultsWith(t: Scope, haproxyText: string): Promise<readonly string[]> {
   const files: Record<string, string> = {
-    'etc/haproxy/haproxy.cfg': await readFile('haproxy/haproxy.cfg', 'utf8'),
+    'etc/haproxy/haproxy.cfg': haproxyText,
     'etc/systemd/system/holdfast.service': await readFile('systemd/holdfast.service', 'utf8'),
     'lib/systemd/system/haproxy.service': '[Service]\nType=notify\n',
     'etc/systemd/system/haproxy.service.d/holdfast.conf': await readFile(
@@ -125,7 +144,7 @@ t.test('what this project ships is in order', async (t) => {
   const { out } = await cliRun(['doctor', '--root', root, '--json'], {
     environment: {
       HOLDFAST_WORKERS: '1',
-      HOLDFAST_CLIENT_CONNECTION_LIMIT: '20000',
+      ...LIMITED,
       HOLDFAST_CONTROL_SOCKET: join(root, 'nobody.sock'),
     },
   });
@@ -134,11 +153,8 @@ t.test('what this project ships is in order', async (t) => {
   const bad = findings.filter(({ rule, severity }) => {
     return (severity === 'warning' || severity === 'critical') && !OF_THIS_MACHINE.includes(rule);
   });
-  t.same(
-    bad.map(({ rule }) => rule),
-    [],
-  );
-});
+  return bad.map(({ rule }) => rule);
+}
 
 t.test('without anything to read it says what it does not know', async (t) => {
   const root = await tempDir(t);
