@@ -1,26 +1,16 @@
 // API methods that publish: publish, broadcast.
 import { z } from 'zod';
-import type { Broker } from '../engine/broker.ts';
-import type { Namespaces } from '../hub/namespaces.ts';
-import { UnavailableError } from '../util/errors.ts';
 import { errorJson } from './envelope.ts';
-import { optionsOf } from './channel-options.ts';
 import { channel, count, flag, rawJson, tags, text } from './fields.ts';
 import { inTurns, publicationsAtOnce } from './in-turns.ts';
 import { apiMethod, type ApiMethod } from './method.ts';
-import { checkedData, payloadOf } from './payload.ts';
+import { payloadOf } from './payload.ts';
+import { type ApplicationPublishDeps, publishByApplication } from './publish-by-application.ts';
 
-export interface PublishDeps {
-  readonly broker: Pick<Broker, 'publish'>;
-  readonly namespaces: Pick<Namespaces, 'resolve'>;
-  /** Too much waits already: nothing is taken until it has gone down. */
-  readonly refusesPublications: () => boolean;
+export interface PublishDeps extends ApplicationPublishDeps {
   /** Told of errors that the caller only sees as error 100. */
   readonly onInternalError: (error: unknown) => void;
 }
-
-/** How long a repeated `idempotency_key` returns the first result. */
-const IDEMPOTENCY_TTL_MS = 300_000;
 
 const publication = {
   data: rawJson('Payload, passed on as it was written.'),
@@ -82,23 +72,15 @@ async function publishInto(
   params: PublicationParams,
   data: Buffer | undefined,
 ): Promise<string> {
-  const options = optionsOf(deps.namespaces, name);
-  if (deps.refusesPublications()) throw new UnavailableError('memory runs short');
-  const { position } = await deps.broker.publish(
-    name,
-    { data: checkedData(data, options.publicationDataFormat), tags: params.tags },
-    {
-      acknowledged: true,
-      historySize: params.skip_history ? 0 : options.historySize,
-      historyTtlMs: options.historyTtlMs,
-      historyMetaTtlMs: options.historyMetaTtlMs,
-      idempotencyKey: params.idempotency_key === '' ? undefined : params.idempotency_key,
-      idempotencyTtlMs: IDEMPOTENCY_TTL_MS,
-      version: params.version,
-      versionEpoch: params.version_epoch,
-      delta: params.delta || options.deltaPublish,
-    },
-  );
+  const position = await publishByApplication(deps, name, {
+    data,
+    tags: params.tags,
+    skipHistory: params.skip_history,
+    idempotencyKey: params.idempotency_key,
+    version: params.version,
+    versionEpoch: params.version_epoch,
+    delta: params.delta,
+  });
   const members = [];
   if (position.offset > 0) members.push(`"offset":${position.offset}`);
   if (position.epoch !== '') members.push(`"epoch":${JSON.stringify(position.epoch)}`);

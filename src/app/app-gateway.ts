@@ -2,7 +2,7 @@
 import { ApiFailure } from '../api/api-errors.ts';
 import { optionsOf } from '../api/channel-options.ts';
 import { inTurns, publicationsAtOnce } from '../api/in-turns.ts';
-import { checkedData } from '../api/payload.ts';
+import { type ApplicationPublishDeps, publishByApplication } from '../api/publish-by-application.ts';
 import type { Broker } from '../engine/broker.ts';
 import type { NodeBus, SurveyResult } from '../engine/node-bus.ts';
 import type { PresenceStore } from '../engine/presence-store.ts';
@@ -42,7 +42,7 @@ import type { ClientInfo, Publication } from '../protocol/publication.ts';
 import { ReplyErrors } from '../protocol/reply-errors.ts';
 import { UnavailableError, asError } from '../util/errors.ts';
 
-export interface AppGatewayDeps {
+export interface AppGatewayDeps extends ApplicationPublishDeps {
   readonly broker: Broker;
   readonly presence: PresenceStore;
   readonly bus: NodeBus;
@@ -51,7 +51,6 @@ export interface AppGatewayDeps {
   readonly surveyTimeoutMs: number;
 }
 
-const IDEMPOTENCY_TTL_MS = 300_000;
 const MAX_CONNECTIONS = 1_000;
 
 export class AppGateway implements Gateway {
@@ -78,24 +77,11 @@ export class AppGateway implements Gateway {
     });
   }
 
-  async #publish(channel: string, payload: Buffer | undefined, options: PublishOptions): Promise<Position> {
-    const rules = this.#rules(channel);
-    const { position } = await this.#deps.broker.publish(
-      channel,
-      { data: checkedData(payload, rules.publicationDataFormat), tags: options.tags },
-      {
-        acknowledged: true,
-        historySize: options.skipHistory === true ? 0 : rules.historySize,
-        historyTtlMs: rules.historyTtlMs,
-        historyMetaTtlMs: rules.historyMetaTtlMs,
-        idempotencyKey: options.idempotencyKey,
-        idempotencyTtlMs: IDEMPOTENCY_TTL_MS,
-        version: options.version,
-        versionEpoch: options.versionEpoch,
-        delta: options.delta === true || rules.deltaPublish,
-      },
-    );
-    return position;
+  async #publish(channel: string, data: Buffer | undefined, options: PublishOptions): Promise<Position> {
+    this.#rules(channel);
+    const { tags, skipHistory = false, idempotencyKey, version, versionEpoch, delta = false } = options;
+    const publication = { data, tags, skipHistory, idempotencyKey, version, versionEpoch, delta };
+    return publishByApplication(this.#deps, channel, publication);
   }
 
   subscribe(target: Target, channel: string, options: SubscribeOptions = {}): Promise<void> {

@@ -68,7 +68,6 @@ function serverApi(deps: WorkerRoutesDeps, { http_api: api }: Config): RouteGrou
     {
       ...deps.reach,
       rpc: new Map(),
-      refusesPublications: () => deps.guard.isShedding,
       keys: new ApiKeyCheck({ key, insecure }),
       logger: deps.log,
       calls: deps.metrics.hot.apiCalls,

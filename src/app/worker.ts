@@ -274,7 +274,14 @@ export async function runWorker(): Promise<void> {
     loopLagMs: guard.takeWorstLagMs(),
   }));
   link.answer('metrics', () => metrics.snapshot());
-  const reach = { broker, presence, bus: nodes, namespaces, surveyTimeoutMs: SURVEY_TIMEOUT_MS };
+  const reach = {
+    broker,
+    presence,
+    bus: nodes,
+    namespaces,
+    surveyTimeoutMs: SURVEY_TIMEOUT_MS,
+    refusesPublications: () => guard.isShedding,
+  };
   const routes = { link, log, metrics, version, open, admission, guard, reach };
   const groups = [
     ...transports.groups,
