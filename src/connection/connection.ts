@@ -135,6 +135,8 @@ export class Connection implements Timed, Flushable {
 
   /** What is still to be written, for another worker to do; it is no longer here. While frozen. */
   takeUnsent(): readonly Buffer[] {
+    const pong = this.#pingAnswers?.takeHeld();
+    if (pong !== undefined) this.#outbox.push(pong, 'control', this.transport);
     return this.#outbox.takeAll();
   }
 

@@ -10,6 +10,7 @@ const LENGTH_IS_16_BITS = 126;
 const LENGTH_IS_64_BITS = 127;
 const FIN = 0x80;
 const FIRST_CONTROL_OPCODE = 8;
+const CLOSE_OPCODE = 8;
 
 export class FrameTracker {
   /** Messages of the peer that are whole. */
@@ -21,11 +22,13 @@ export class FrameTracker {
   #pieceBytes = 0;
   /** Of that frame, its header included; 0 while the header is not whole. */
   #frameBytes = 0;
+  #isOver = false;
 
   push(chunk: Buffer): void {
+    if (this.#isOver) return;
     let at = 0;
     if (this.#pieceBytes > 0) at = this.#goOn(chunk);
-    while (at < chunk.length) {
+    while (at < chunk.length && !this.#isOver) {
       const bytes = frameBytes(chunk, at);
       if (bytes === 0 || bytes > chunk.length - at) {
         this.#keep(chunk.subarray(at));
@@ -35,6 +38,13 @@ export class FrameTracker {
       this.#whole(chunk[at] ?? 0, [chunk.subarray(at, at + bytes)]);
       at += bytes;
     }
+  }
+
+  /** ws reads nothing more: whatever the peer still sends is of no interest, and not kept. */
+  stop(): void {
+    this.#isOver = true;
+    this.#fragments = undefined;
+    this.#pieces = undefined;
   }
 
   /** What a server that knows nothing of this connection has to read first. */
@@ -73,8 +83,10 @@ export class FrameTracker {
   }
 
   #whole(firstByte: number, pieces: readonly Buffer[]): void {
+    const opcode = firstByte & 0x0f;
+    if (opcode === CLOSE_OPCODE) this.stop();
     // Control frames are answered as they come.
-    if ((firstByte & 0x0f) >= FIRST_CONTROL_OPCODE) return;
+    if (opcode >= FIRST_CONTROL_OPCODE) return;
     if ((firstByte & FIN) === 0) {
       (this.#fragments ??= []).push(Buffer.concat(pieces));
       return;

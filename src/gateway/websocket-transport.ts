@@ -16,6 +16,7 @@ import type { FrameTracker } from './frame-tracker.ts';
 export class GatewaySocket extends WebSocket {
   connection: Connection | undefined;
   inbound: InboundCounters | undefined;
+  tracker: FrameTracker | undefined;
   /** Messages of the peer that ws has given out. */
   delivered = 0;
 }
@@ -128,6 +129,7 @@ export class WebSocketTransport implements Transport {
     this.#ws.on('message', onMessage);
     this.#ws.on('close', onClose);
     this.#ws.on('error', onError);
+    this.#ws.tracker = this.#tracker;
     this.#ws.on('ping', onPing);
   }
 
@@ -228,7 +230,9 @@ function onClose(this: WebSocket): void {
 
 /** ws has answered the peer with the close code already, without a reason, and ends the socket. */
 function onError(this: WebSocket, error: Error): void {
-  if (this instanceof GatewaySocket) this.connection?.onTransportClosed(causeOf(error));
+  if (!(this instanceof GatewaySocket)) return;
+  this.tracker?.stop();
+  this.connection?.onTransportClosed(causeOf(error));
 }
 
 function causeOf(error: Error): CloseCause {

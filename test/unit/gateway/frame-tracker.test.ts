@@ -105,6 +105,20 @@ t.test('fragments are copies: whoever reads the stream unmasks it in place', asy
   t.ok(tracker.tail().equals(before));
 });
 
+t.test('keeps nothing of what comes after a close frame, or after ws has given up', async (t) => {
+  const closed = new FrameTracker();
+  closed.push(Buffer.concat([frame(1, false, text(9)), frame(8, true, text(2)), frame(1, false, text(9))]));
+  t.equal(closed.tail().length, 0);
+  const refused = new FrameTracker();
+  const large = frame(2, true, text(70_000));
+  refused.push(large.subarray(0, 100));
+  refused.stop();
+  t.equal(refused.tail().length, 0);
+  refused.push(large.subarray(100));
+  refused.push(large.subarray(0, 100));
+  t.equal(refused.tail().length, 0);
+});
+
 function piecesOf(bytes: Buffer, size: number): readonly Buffer[] {
   return Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
     bytes.subarray(index * size, (index + 1) * size),
