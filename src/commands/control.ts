@@ -18,6 +18,7 @@ import { causeOfCode, CloseCauses } from '../protocol/close-causes.ts';
 import { UnsubscribeCodes } from '../protocol/unsubscribe-codes.ts';
 import type { CommandDeps } from './command-deps.ts';
 import { connectionDeadlineMs } from './expiry.ts';
+import { renewConnInfo } from './renewed-info.ts';
 import { subscribeByServer } from './server-subscribe.ts';
 import { expiryOf, ttlSeconds } from './ttl.ts';
 
@@ -131,7 +132,7 @@ function refresh(deps: CommandDeps, connection: Connection, order: RefreshContro
     return;
   }
   session.expireAtWallMs = expireAtWallMs;
-  if (order.info !== undefined) session.connInfo = Buffer.from(order.info, 'base64');
+  if (order.info !== undefined) renewConnInfo(connection, Buffer.from(order.info, 'base64'), deps);
   connection.dispatch({ type: 'expiry', atMs: connectionDeadlineMs(connection, deps) });
   connection.push({ kind: 'refresh', ttlS: ttlSeconds(expireAtWallMs, deps.clock.wallMs()) });
 }

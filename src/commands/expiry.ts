@@ -8,6 +8,7 @@ import { UnsubscribeCodes } from '../protocol/unsubscribe-codes.ts';
 import { answerOf, subjectOf } from './asking.ts';
 import type { CommandDeps } from './command-deps.ts';
 import { ConnectionEnded } from './failure.ts';
+import { renewChanInfo, renewConnInfo } from './renewed-info.ts';
 import { expiryOf } from './ttl.ts';
 
 /** An application that cannot be reached costs nobody the connection: it is asked again after so long. */
@@ -36,7 +37,7 @@ async function prolong(connection: Connection, deps: CommandDeps): Promise<void>
     const isOver = answer !== undefined && isPast(answer.expireAtMs, deps);
     if (answer === undefined || answer.expired || isOver) throw new ConnectionEnded(CloseCauses.expired);
     session.expireAtWallMs = expiryOf(answer.expireAtMs);
-    session.connInfo = answer.info ?? session.connInfo;
+    if (answer.info !== undefined) renewConnInfo(connection, answer.info, deps);
     session.meta = answer.meta ?? session.meta;
   } catch (error) {
     if (error instanceof ConnectionEnded) {
@@ -84,7 +85,10 @@ async function prolongSubscription(
     const answer = await answerOf(ask({ subject: subjectOf(connection), channel: state.channel }));
     if (!subscription.live) return;
     if (answer.expired || isPast(answer.expireAtMs, deps)) expireSubscription(subscription, deps);
-    else state.expireAtWallMs = expiryOf(answer.expireAtMs);
+    else {
+      state.expireAtWallMs = expiryOf(answer.expireAtMs);
+      renewChanInfo(subscription, answer.info, deps);
+    }
   } catch (error) {
     if (error instanceof ConnectionEnded) connection.close(error.close);
     else

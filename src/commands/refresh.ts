@@ -6,6 +6,7 @@ import { ReplyErrors } from '../protocol/reply-errors.ts';
 import type { CommandDeps } from './command-deps.ts';
 import { connectionDeadlineMs, scheduleSubscriptionExpiry } from './expiry.ts';
 import { CommandRefused, ConnectionEnded } from './failure.ts';
+import { renewChanInfo, renewConnInfo } from './renewed-info.ts';
 import { expiryOf, ttlSeconds } from './ttl.ts';
 
 export async function refresh(
@@ -29,7 +30,7 @@ export async function refresh(
   const expireAtWallMs = expiryOf(claims.expiresAtMs);
   if (expireAtWallMs <= deps.clock.wallMs()) throw new CommandRefused(ReplyErrors.expired);
   session.expireAtWallMs = expireAtWallMs;
-  session.connInfo = claims.info;
+  renewConnInfo(connection, claims.info, deps);
   session.meta = claims.meta;
   connection.dispatch({ type: 'expiry', atMs: connectionDeadlineMs(connection, deps) });
   const ttlS = ttlSeconds(expireAtWallMs, deps.clock.wallMs());
@@ -62,6 +63,7 @@ export async function subRefresh(
   const expireAtWallMs = expiryOf(claims.expiresAtMs);
   if (expireAtWallMs <= deps.clock.wallMs()) throw new CommandRefused(ReplyErrors.expired);
   subscription.state.expireAtWallMs = expireAtWallMs;
+  renewChanInfo(subscription, claims.info, deps);
   scheduleSubscriptionExpiry(connection, deps);
   connection.reply(id, {
     kind: 'sub_refresh',

@@ -19,7 +19,8 @@ export interface SubscriptionState {
   readonly inPresence: boolean;
   /** Negotiated deltas (§16). */
   readonly delta: boolean;
-  readonly info: ClientInfo;
+  /** What others see of this subscriber; replaced by a refresh. */
+  info: ClientInfo;
   /** Tags filter as the client sent it (§17); undefined lets everything through. */
   readonly filter: unknown;
   /** Unix milliseconds; Infinity is never. */

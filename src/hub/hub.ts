@@ -232,6 +232,13 @@ export class Hub implements BrokerListener {
     if (channel.positionedMembers === 0) this.#onWatched(channel, false);
   }
 
+  /** What others see of this subscriber, from now on. */
+  showAs(subscription: Subscription, info: ClientInfo): void {
+    const { state } = subscription;
+    state.info = info;
+    if (state.inPresence) this.#deps.presence.add(state.channel, info).catch(this.onCleanUpFailure);
+  }
+
   forgetPresence({ connection, state: { channel, info } }: Subscription): void {
     // A newer subscription of the same client has the same entry: it goes with that one.
     if (connection.subscriptions.get(channel)?.state.inPresence === true) return;

@@ -115,6 +115,31 @@ t.test('a sub_refresh prolongs it', async (t) => {
   t.equal(ann.connection.subscriptions.size, 0);
 });
 
+t.test('what others see of a subscriber is renewed, too', async (t) => {
+  const core = await Core.start(t, {
+    client: { ping_interval: '3600s', pong_timeout: '60s' },
+    channel: {
+      without_namespace: { allow_subscribe_for_client: true, allow_publish_for_client: true, presence: true },
+    },
+  });
+  const valid = after(core, MINUTE_MS);
+  const ann = await core.user('ann', { ...valid, info: '1' });
+  await ann.subscribe('$a', { token: await subscriptionToken('ann', '$a', { ...valid, info: '"old"' }) });
+  const seen = async (): Promise<unknown> =>
+    (await core.presence.get('$a')).map(({ connInfo, chanInfo }) =>
+      [connInfo, chanInfo].map(String).join(' '),
+    );
+  t.same(await seen(), ['1 "old"']);
+  await ann.result('refresh', { token: await connectionToken('ann', { ...valid, info: '2' }) });
+  t.same(await seen(), ['2 "old"']);
+  const token = await subscriptionToken('ann', '$a', { ...valid, info: '"new"' });
+  await ann.result('sub_refresh', { channel: '$a', token });
+  t.same(await seen(), ['2 "new"']);
+  await ann.result('publish', { channel: '$a', data: 5 });
+  await ann.receives('$a', 1);
+  t.match(ann.publications('$a'), [{ info: { conn_info: 2, chan_info: 'new' } }]);
+});
+
 t.test('sub_refresh: how it fails (§14.3)', async (t) => {
   const core = await Core.start(t, options);
   const valid = after(core, MINUTE_MS);
