@@ -77,10 +77,10 @@ export interface MoveOrder {
   readonly part: LoadPart | null;
 }
 
-/** Node passes one handle at a time over a channel: more in flight only makes the pauses longer. */
-const IN_FLIGHT = 4;
+/** Node passes one handle at a time over a channel: so many keep it busy; with twice as many pauses grow more than the rate. */
+const IN_FLIGHT = 16;
 /** Held or waiting for a handler at the same time. */
-const LANES = 32;
+const LANES = 128;
 const QUERY_AFTER_MS = 1500;
 const REPORT_INTERVAL_MS = 200;
 const RETRY_PAUSE_MS = 50;
