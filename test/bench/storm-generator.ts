@@ -1,4 +1,5 @@
 // A process of clients that are cut off together and come back; orders over IPC, one after the other. Arguments: dialect.
+import { createSecureContext } from 'node:tls';
 import { messageOf } from '../../src/util/errors.ts';
 import { dialects, type DialectName } from './load/dialects.ts';
 import { Histogram } from './load/histogram.ts';
@@ -16,7 +17,7 @@ function tell(reply: StormReply): void {
 async function open(order: StormOrder & { op: 'open' }): Promise<void> {
   const shared: StormShared = {
     port: order.port,
-    certificate: order.certificate,
+    secureContext: createSecureContext({ ca: order.certificate }),
     localAddress: order.localAddress,
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the benchmark names one of its own
     dialect: dialects[process.argv[2] as DialectName],

@@ -1,12 +1,13 @@
 // One client of a storm: through TLS, again and again with the back-off of the official SDKs, until its server has answered
 // everything that it asked for.
-import { connect, type TLSSocket } from 'node:tls';
+import { connect, type SecureContext, type TLSSocket } from 'node:tls';
 import type { Dialect } from './dialects.ts';
 import { clientFrame, FrameReader, Opcode, textFrame } from './frames.ts';
 
 export interface StormShared {
   readonly port: number;
-  readonly certificate: string;
+  /** One for all, as made anew for each it would cost more than the handshake. */
+  readonly secureContext: SecureContext;
   readonly localAddress: string;
   readonly dialect: Dialect;
   /** One for all: a browser resumes its session, too. */
@@ -18,8 +19,10 @@ export interface StormShared {
 /** Client protocol §7: full jitter, 0.5 s at least and 20 s at most. */
 const MIN_DELAY_MS = 500;
 const MAX_DELAY_MS = 20_000;
-/** From the start of an attempt to its last answer. */
-const PATIENCE_MS = 15_000;
+/** Until the handshake is answered: no SDK limits it, and browsers only after minutes. */
+const OPENING_MS = 60_000;
+/** Until a command is, in the official SDKs. */
+const REPLY_MS = 5000;
 
 function reconnectDelayMs(attempt: number, roll: number): number {
   const jitterMs = Math.floor(roll * Math.min(MAX_DELAY_MS, MIN_DELAY_MS * 2 ** Math.min(attempt, 31)));
@@ -77,13 +80,13 @@ export class StormClient {
   }
 
   #try(): void {
-    const { port, certificate, localAddress, session, dialect } = this.#shared;
+    const { port, secureContext, localAddress, session, dialect } = this.#shared;
     const options = {
       host: '127.0.0.1',
       servername: 'localhost',
       port,
       localAddress,
-      ca: certificate,
+      secureContext,
       ...(session === undefined ? {} : { session }),
     };
     const socket = connect(options);
@@ -91,7 +94,7 @@ export class StormClient {
     this.#head = '';
     this.#reader = new FrameReader(this);
     this.#acksMissing = dialect.openAcks(1);
-    this.#timer = setTimeout(() => this.#fail('no answer in time'), PATIENCE_MS);
+    this.#waitFor('handshake', OPENING_MS);
     socket.setNoDelay(true);
     socket.on('secureConnect', () => {
       socket.write(
@@ -127,6 +130,7 @@ export class StormClient {
       this.#fail(`HTTP ${head.slice(9, 12)}`);
       return;
     }
+    this.#waitFor('reply', REPLY_MS);
     for (const text of this.#shared.dialect.open([this.#channel])) this.#socket?.write(textFrame(text));
     if (head.length > end + 4) this.#reader.push(Buffer.from(head.slice(end + 4), 'latin1'));
   }
@@ -144,10 +148,18 @@ export class StormClient {
       for (const text of dialect.afterConnect([this.#channel])) this.#socket?.write(textFrame(text));
     if (acks === 0) return;
     this.#acksMissing -= acks;
-    if (this.#acksMissing > 0) return;
+    if (this.#acksMissing > 0) {
+      this.#waitFor('reply', REPLY_MS);
+      return;
+    }
     clearTimeout(this.#timer);
     this.#attempt = 0;
     this.#onReady();
+  }
+
+  #waitFor(what: string, limitMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#fail(`no ${what} in time`), limitMs);
   }
 
   #fail(why: string): void {

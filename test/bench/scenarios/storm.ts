@@ -63,7 +63,8 @@ export const storm: Scenario = {
       `${clientsOf(run)} clients, each subscribed to a channel, over two workers, through real HAProxy processes with TLS 1.3 that ` +
       'share the two cores with the server and with the clients themselves. All their sockets are destroyed at the same moment; ' +
       'each comes back with the back-off of the official SDKs (full jitter from 0.5 s, 20 s at most), resumes its TLS session, and is ' +
-      `back when its subscription is answered. An attempt that takes 15 s has failed. ${STAYING} clients in ${STAYING_CHANNELS} ` +
+      'back when its subscription is answered. An attempt has failed when a command waits 5 s for its reply, as in the SDKs, or the ' +
+      `handshake 60 s. ${STAYING} clients in ${STAYING_CHANNELS} ` +
       `channels, through the same HAProxy without TLS, are not cut off and get ${PER_SECOND} publications a second in all; their ` +
       `messages are counted, but for those of the bare server, which passes nothing on between its workers. The descriptors of a process are ${descriptorLimit()} here, of which HAProxy needs two for each ` +
       'connection: it runs as several processes on one port, and so do the clients. Configurations are the defaults.'
