@@ -51,7 +51,7 @@ const MAX_SEEN = 262_144;
 /** A worker alone takes less on any machine: where the pace begins, and no limit. */
 const MAX_PER_WORKER = 20_000;
 /** Whatever makes a worker late, this little is not it. */
-const MIN_PER_WORKER = 200;
+const MIN_PER_WORKER = 1000;
 const LATE_MS = 80;
 const ON_TIME_MS = 40;
 /** What may go at once after a quiet moment: of a pace that was lowered. */
