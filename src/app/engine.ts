@@ -4,14 +4,12 @@ import type { BrokerListener } from '../engine/broker.ts';
 import type { EngineClient } from '../engine/engine-client.ts';
 import { measuredEngine } from '../engine/measured-engine.ts';
 import { MemoryEngineClient } from '../engine/memory/engine-client.ts';
-import { RedisEngineClient } from '../engine/redis/engine-client.ts';
 import type { HealthCheck } from '../gateway/health.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Random } from '../util/backoff.ts';
 import type { Clock } from '../util/clock.ts';
-import { exposeEmbedded, exposeRedis } from './engine-metrics.ts';
-import { redisSettings } from './redis-settings.ts';
+import { exposeEmbedded } from './engine-metrics.ts';
 
 export interface EngineDeps {
   readonly clock: Clock;
@@ -33,8 +31,8 @@ export interface WorkerEngine {
   readonly checks: readonly HealthCheck[];
 }
 
-/** Throws ConfigError when a file that the configuration names cannot be read. */
-export function createEngineClient(config: Config['engine'], deps: EngineDeps): WorkerEngine {
+/** Rejects with ConfigError when a file that the configuration names cannot be read. */
+export async function createEngineClient(config: Config['engine'], deps: EngineDeps): Promise<WorkerEngine> {
   const { clock, random, node, listener, onOccupancy, logger, metrics, socketPath: path } = deps;
   const counters = metrics.hot;
   if (config.type === 'memory') {
@@ -42,34 +40,6 @@ export function createEngineClient(config: Config['engine'], deps: EngineDeps): 
     exposeEmbedded(metrics, client);
     return { client: measuredEngine(client, { clock, counters }), checks: [] };
   }
-  const settings = redisSettings(config.redis);
-  const echoes = counters.engineSeconds.of('echo');
-  const onEcho = (roundTripMs: number): void => echoes.observe(roundTripMs / 1000);
-  const client = new RedisEngineClient({
-    clock,
-    random,
-    settings,
-    node,
-    listener,
-    onOccupancy,
-    logger,
-    onEcho,
-  });
-  exposeRedis(metrics, client);
-  return { client: measuredEngine(client, { clock, counters }), checks: [redisHealth(client)] };
-}
-
-/** One answer for all servers: the worst. */
-function redisHealth(client: RedisEngineClient): HealthCheck {
-  return {
-    name: 'redis',
-    check: () => {
-      const bad = client.health.filter(({ ok }) => !ok);
-      const shown = bad.length > 0 ? bad : client.health;
-      return {
-        ok: bad.length === 0,
-        detail: shown.map(({ name, detail }) => `${name}: ${detail}`).join('; '),
-      };
-    },
-  };
+  const { createRedisEngine } = await import('./redis-engine.ts');
+  return createRedisEngine(config.redis, deps);
 }

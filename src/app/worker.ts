@@ -25,7 +25,7 @@ import { Surveys } from '../hub/control-surveys.ts';
 import { Hub } from '../hub/hub.ts';
 import { isReplyError, Namespaces } from '../hub/namespaces.ts';
 import { PositionChecker } from '../hub/position-checker.ts';
-import { createLogger } from '../observe/logger.ts';
+import { createLogger, standardOutput } from '../observe/logger.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { ProcessReadings } from '../observe/process-readings.ts';
 import { CloseCauses } from '../protocol/close-causes.ts';
@@ -63,7 +63,12 @@ export async function runWorker(): Promise<void> {
   // The primary has validated it with the same schema that names this type.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion
   const config = link.start.config as Config;
-  const log = createLogger({ level: logLevel(config), role: 'worker', slot });
+  const log = createLogger({
+    level: logLevel(config),
+    role: 'worker',
+    slot,
+    destination: await standardOutput(),
+  });
   const clock = systemClock;
   const version = readVersion();
   const node = randomBytes(12).toString('hex');
@@ -91,7 +96,7 @@ export async function runWorker(): Promise<void> {
     onLeave: (...args) => inbound.onLeave(...args),
     onInterruption: (...args) => inbound.onInterruption(...args),
   };
-  const { client: engine, checks: engineChecks } = await orFail(link, async () =>
+  const { client: engine, checks: engineChecks } = await orFail(link, () =>
     createEngineClient(config.engine, {
       clock,
       random: Math.random,

@@ -1,6 +1,8 @@
 // Public keys of token issuers from a JWKS endpoint: cached, fetched again when they age or a key is unknown, and kept
 // when the endpoint is away. One for each configured endpoint of a worker.
-import { type CryptoKey, type JWSHeaderParameters, type LocalJWKSet, createLocalJWKSet, errors } from 'jose';
+import type { CryptoKey, JWSHeaderParameters, LocalJWKSet } from 'jose';
+import { JWKSMultipleMatchingKeys } from 'jose/errors';
+import { createLocalJWKSet } from 'jose/jwks/local';
 import type { Clock } from '../util/clock.ts';
 import { ConfigError, UnavailableError } from '../util/errors.ts';
 import { type JwksFetcher, fetchJwks } from './jwks-fetch.ts';
@@ -129,7 +131,7 @@ async function matching(select: LocalJWKSet, header: JWSHeaderParameters): Promi
   try {
     return [await select(header)];
   } catch (error) {
-    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) return [];
+    if (!(error instanceof JWKSMultipleMatchingKeys)) return [];
     const keys: CryptoKey[] = [];
     for await (const key of error) {
       keys.push(key);

@@ -1,5 +1,5 @@
 // Makes HMAC tokens for the command line (`holdfast token`, `sub-token`), benchmarks and tests.
-import { CompactSign } from 'jose';
+import { CompactSign } from 'jose/jws/compact/sign';
 
 export type HmacAlgorithm = 'HS256' | 'HS384' | 'HS512';
 

@@ -1,5 +1,7 @@
 // Turns a JWT into typed claims, or into the error that its bearer earns (client protocol §14). One for a worker.
-import { type JWSHeaderParameters, compactVerify, decodeProtectedHeader } from 'jose';
+import type { JWSHeaderParameters } from 'jose';
+import { decodeProtectedHeader } from 'jose/decode/protected_header';
+import { compactVerify } from 'jose/jws/compact/verify';
 import type { Clock } from '../util/clock.ts';
 import { ConfigError } from '../util/errors.ts';
 import { TokenCache } from './token-cache.ts';

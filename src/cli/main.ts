@@ -35,12 +35,16 @@ export async function runCommand(): Promise<void> {
     },
     serve: async (config, reread, predecessor) => {
       // Loaded on demand: no other command needs it.
-      const [{ runPrimary }, { createLogger }, { logLevel }] = await Promise.all([
+      const [{ runPrimary }, { createLogger, standardOutput }, { logLevel }] = await Promise.all([
         import('../app/primary.ts'),
         import('../observe/logger.ts'),
         import('../app/worker-settings.ts'),
       ]);
-      const logger = createLogger({ level: logLevel(config), role: 'primary' });
+      const logger = createLogger({
+        level: logLevel(config),
+        role: 'primary',
+        destination: await standardOutput(),
+      });
       served = await runPrimary(config, {
         logger,
         version,

@@ -2,49 +2,41 @@
 import { Command, CommanderError } from 'commander';
 import { InvalidConfigError } from '../config/issues.ts';
 import { ConfigError } from '../util/errors.ts';
-import { addCheck } from './check.ts';
-import { addCheckToken } from './check-token.ts';
 import { CliError, type ExitCode, ExitCodes } from './cli-error.ts';
 import { type CliDeps, note, paint } from './cli-deps.ts';
-import { addDefaults, addSchema } from './defaults.ts';
-import { addDeploy } from './deploy.ts';
-import { addDoctor } from './doctor.ts';
-import { addDrain } from './drain.ts';
-import { addHaproxy } from './haproxy.ts';
-import { addPub } from './pub.ts';
-import { addRebalance } from './rebalance.ts';
-import { addReload } from './reload.ts';
-import { addServe } from './serve.ts';
-import { addStatus } from './status.ts';
-import { addSub } from './sub.ts';
-import { addSubToken, addToken } from './token.ts';
-import { addUpgrade } from './upgrade.ts';
 
-/** In the order in which the help lists them. */
-const COMMANDS = [
-  addServe,
-  addCheck,
-  addDefaults,
-  addSchema,
-  addToken,
-  addSubToken,
-  addCheckToken,
-  addPub,
-  addSub,
-  addStatus,
-  addReload,
-  addRebalance,
-  addUpgrade,
-  addDrain,
-  addDeploy,
-  addHaproxy,
-  addDoctor,
-] as const;
+type AddCommand = (program: Command, deps: CliDeps) => void;
+
+/**
+ * In the order in which the help lists them. Only the one that is run is loaded: the gateway, which starts often, has no use
+ * for the others.
+ */
+const COMMANDS: ReadonlyArray<readonly [name: string, load: () => Promise<AddCommand>]> = [
+  ['serve', async () => (await import('./serve.ts')).addServe],
+  ['check', async () => (await import('./check.ts')).addCheck],
+  ['defaults', async () => (await import('./defaults.ts')).addDefaults],
+  ['schema', async () => (await import('./defaults.ts')).addSchema],
+  ['token', async () => (await import('./token.ts')).addToken],
+  ['sub-token', async () => (await import('./token.ts')).addSubToken],
+  ['check-token', async () => (await import('./check-token.ts')).addCheckToken],
+  ['pub', async () => (await import('./pub.ts')).addPub],
+  ['sub', async () => (await import('./sub.ts')).addSub],
+  ['status', async () => (await import('./status.ts')).addStatus],
+  ['reload', async () => (await import('./reload.ts')).addReload],
+  ['rebalance', async () => (await import('./rebalance.ts')).addRebalance],
+  ['upgrade', async () => (await import('./upgrade.ts')).addUpgrade],
+  ['drain', async () => (await import('./drain.ts')).addDrain],
+  ['deploy', async () => (await import('./deploy.ts')).addDeploy],
+  ['haproxy', async () => (await import('./haproxy.ts')).addHaproxy],
+  ['doctor', async () => (await import('./doctor.ts')).addDoctor],
+];
 
 /** Runs one command; resolves to the exit code. */
 export async function runCli(args: readonly string[], deps: CliDeps): Promise<ExitCode> {
   try {
-    await buildProgram(deps).parseAsync([...args], { from: 'user' });
+    const program = buildProgram(deps);
+    for (const add of await loadCommands(args[0])) add(program, deps);
+    await program.parseAsync([...args], { from: 'user' });
     return ExitCodes.ok;
   } catch (error) {
     return reportFailure(error, deps);
@@ -75,8 +67,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 and 4 doctor found something, 5 a
 deploy was undone or stands, 69 no gateway answers, 75 deploy was
 interrupted, 78 wrong configuration.`,
     );
-  for (const add of COMMANDS) add(program, deps);
   return program;
+}
+
+/** All of them when none is named: for the help, and to say what could have been meant. */
+function loadCommands(named: string | undefined): Promise<AddCommand[]> {
+  const asked = COMMANDS.filter(([name]) => name === named);
+  return Promise.all((asked.length > 0 ? asked : COMMANDS).map(([, load]) => load()));
 }
 
 function reportFailure(error: unknown, deps: CliDeps): ExitCode {

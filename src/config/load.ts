@@ -1,7 +1,7 @@
 // Puts the configuration together: defaults, then a file, then the environment, then flags; the last one wins.
 import { resolve } from 'node:path';
 import { ConfigError } from '../util/errors.ts';
-import { type ConfigFile, readConfigFile } from './config-file.ts';
+import type { ConfigFile } from './config-file.ts';
 import { type ConfigIssue, describeIssues, InvalidConfigError } from './issues.ts';
 import { environmentName, listOptions, type Option, pathText } from './options.ts';
 import { type Config, configSchema } from './schema.ts';
@@ -29,7 +29,9 @@ const RESERVED_VARIABLES: readonly string[] = ['HOLDFAST_CONFIG'];
 /** Throws ConfigError, with every fault at once. */
 export async function loadConfig(sources: ConfigSources): Promise<Config> {
   const name = sources.file ?? sources.environment['HOLDFAST_CONFIG'];
-  return resolveConfig(sources, name === undefined || name === '' ? undefined : await readConfigFile(name));
+  if (name === undefined || name === '') return resolveConfig(sources, undefined);
+  const { readConfigFile } = await import('./config-file.ts');
+  return resolveConfig(sources, await readConfigFile(name));
 }
 
 export function resolveConfig(sources: Omit<ConfigSources, 'file'>, file: ConfigFile | undefined): Config {

@@ -1,6 +1,5 @@
-// The program's one logger: JSON lines on stdout, coloured text on a terminal, secrets cut out by path.
+// The program's one logger: secrets cut out by path; JSON lines, or on a terminal coloured text.
 import { type DestinationStream, type Logger as PinoLogger, pino } from 'pino';
-import pinoPretty from 'pino-pretty';
 import { redactUrl } from './redact-url.ts';
 
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
@@ -13,9 +12,7 @@ export interface LoggerOptions {
   readonly role: 'primary' | 'worker' | 'cli';
   /** Worker slot; left out in the primary. */
   readonly slot?: number | undefined;
-  /** Default: whether stdout is a terminal. */
-  readonly pretty?: boolean | undefined;
-  /** Where lines go instead of stdout. */
+  /** Where lines go: by default as they are to stdout. */
   readonly destination?: DestinationStream | undefined;
 }
 
@@ -54,19 +51,25 @@ export function createLogger(options: LoggerOptions): Logger {
       serializers: { err: pino.stdSerializers.err, url: redactUrl },
       redact: { paths: secretPaths(), censor: '[redacted]' },
     },
-    options.destination ?? stdout(options.pretty ?? process.stdout.isTTY),
+    options.destination ?? jsonLines(),
   );
 }
 
-function stdout(pretty: boolean): DestinationStream {
-  if (!pretty) return pino.destination({ dest: 1, sync: false, maxLength: MAX_UNWRITTEN_BYTES });
-  return pinoPretty({
-    colorize: process.stdout.isTTY,
+/** stdout as it suits its reader. */
+export async function standardOutput(): Promise<DestinationStream> {
+  if (!process.stdout.isTTY) return jsonLines();
+  const { build } = await import('pino-pretty');
+  return build({
+    colorize: true,
     translateTime: 'SYS:HH:MM:ss.l',
     ignore: 'pid,hostname',
     singleLine: true,
     sync: true,
   });
+}
+
+function jsonLines(): DestinationStream {
+  return pino.destination({ dest: 1, sync: false, maxLength: MAX_UNWRITTEN_BYTES });
 }
 
 function secretPaths(): string[] {

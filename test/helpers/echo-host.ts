@@ -38,7 +38,7 @@ export class EchoHost {
   internalPort = 0;
 
   constructor(options: EchoHostOptions) {
-    const logger = createLogger({ level: 'silent', role: 'primary', pretty: false });
+    const logger = createLogger({ level: 'silent', role: 'primary' });
     const clock = systemClock;
     const onRefused = (reason: string): void => {
       this.refusals.push(reason);

@@ -14,7 +14,7 @@ import type { Scope } from '../../helpers/scope.ts';
 import { tempDir } from '../../helpers/temp-dir.ts';
 import { waitFor } from '../../helpers/wait-for.ts';
 
-const logger = createLogger({ level: 'silent', role: 'primary', pretty: false });
+const logger = createLogger({ level: 'silent', role: 'primary' });
 
 async function serve(
   scope: Scope,

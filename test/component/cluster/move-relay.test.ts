@@ -36,7 +36,7 @@ async function begin(scope: Scope, others: readonly Peer[] = []) {
   const [from, to] = [new Peer(1), new Peer(2)];
   const arrivals: MovePeer[] = [];
   const relay = new MoveRelay({
-    logger: createLogger({ level: 'silent', role: 'primary', pretty: false }),
+    logger: createLogger({ level: 'silent', role: 'primary' }),
     onArrived: (at) => arrivals.push(at),
     otherWorker: (than) => others.find((worker) => worker.connected && !than.includes(worker)),
   });

@@ -16,7 +16,7 @@ function reloadOf(host: EchoHost, isLeaving: () => boolean) {
   const reload = new Reload(
     {
       clock: systemClock,
-      logger: createLogger({ level: 'silent', role: 'primary', pretty: false }),
+      logger: createLogger({ level: 'silent', role: 'primary' }),
       supervisor: host.supervisor,
       moves,
       connections: () => 0,
