@@ -112,6 +112,8 @@ export class EmbeddedEngine {
     await this.#server.close();
     this.#server = new MemoryEngineServer(this.#deps);
     this.#isGone = false;
+    // Its snapshot went with what was given away: whatever this one knows at the end is the latest.
+    this.#isRestored = true;
     await this.#server.listen();
   }
 

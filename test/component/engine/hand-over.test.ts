@@ -127,6 +127,9 @@ t.test(
     const after = await publish();
     t.match(after, { offset: 1 });
     t.notSame(after, before, 'another epoch');
+    await old.close(false);
+    await engine().listen();
+    t.match(await publish(), { offset: 2, epoch: after.epoch }, 'kept at its planned end');
   },
 );
 
