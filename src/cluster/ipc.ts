@@ -4,7 +4,7 @@ import { type Fields, isFields } from '../util/fields.ts';
 import type { MovePart } from './rebalance-plan.ts';
 
 /** Raised when a message changes meaning: a worker of another version is refused instead of misunderstood. */
-export const IPC_VERSION = 4;
+export const IPC_VERSION = 5;
 
 /** What a worker is told about itself when it starts; it never reads the configuration file again. */
 export interface StartFacts {
@@ -34,6 +34,8 @@ export interface WorkerVitals {
 
 /** Which connections are to move. */
 export interface MoveOrder {
+  /** Of the one who orders; reports name it. */
+  readonly number: number;
   /** Process id of the worker that takes them. */
   readonly to: number;
   /** Only the one whose URL named this sid; empty for all. */
@@ -79,6 +81,8 @@ export interface MoveId {
 }
 
 export interface MoveReport {
+  /** Of the order that it is about. */
+  readonly number: number;
   readonly moved: number;
   readonly left: number;
   /** Why nothing more is moved; null while it goes on, empty when all is moved that can be. */
@@ -211,7 +215,11 @@ const toWorkerChecks: { readonly [Type in ToWorker['type']]: (message: Fields) =
   stop: () => true,
   question: (m) => isCount(m['id']) && typeof m['kind'] === 'string',
   collected: (m) => isCount(m['id']) && Array.isArray(m['answers']),
-  move: (m) => isCount(m['to']) && typeof m['sid'] === 'string' && (m['part'] === null || isPart(m['part'])),
+  move: (m) =>
+    isCount(m['number']) &&
+    isCount(m['to']) &&
+    typeof m['sid'] === 'string' &&
+    (m['part'] === null || isPart(m['part'])),
   'move-stop': () => true,
   'move-in': (m) => isCount(m['from']) && isCount(m['id']) && m['payload'] instanceof Uint8Array,
   parked: (m) => isCount(m['id']),
@@ -246,6 +254,7 @@ const toPrimaryChecks: { readonly [Type in ToPrimary['type']]: (message: Fields)
   declined: (m) => isCount(m['from']) && isCount(m['id']) && typeof m['reason'] === 'string',
   peer: (m) => isCount(m['to']),
   moves: (m) =>
+    isCount(m['number']) &&
     isCount(m['moved']) &&
     isCount(m['left']) &&
     (m['ended'] === null || typeof m['ended'] === 'string') &&

@@ -6,6 +6,7 @@ import type { WorkerObserver } from './supervisor.ts';
 const ENDED = 'the worker has ended';
 
 interface UnderWay {
+  readonly number: number;
   readonly from: MovePeer;
   readonly onReport: (report: MoveReport) => void;
   readonly finish: (report: MoveReport) => void;
@@ -14,6 +15,8 @@ interface UnderWay {
 
 export class OrderedMoves implements WorkerObserver {
   #underWay: UnderWay | undefined;
+  /** A worker that was given up may report of that order during the next one. */
+  #lastNumber = 0;
 
   /** Resolves to the last report. One order at a time. */
   run(
@@ -22,10 +25,13 @@ export class OrderedMoves implements WorkerObserver {
     onReport: (report: MoveReport) => void,
     which: Partial<Pick<MoveOrder, 'sid' | 'part'>> = {},
   ): Promise<MoveReport> {
-    if (!from.connected) return Promise.resolve({ moved: 0, left: 0, ended: ENDED, refused: false });
+    this.#lastNumber += 1;
+    const number = this.#lastNumber;
+    const last = { number, moved: 0, left: 0, ended: null, refused: false };
+    if (!from.connected) return Promise.resolve({ ...last, ended: ENDED });
     return new Promise((finish) => {
-      this.#underWay = { from, onReport, finish, last: { moved: 0, left: 0, ended: null, refused: false } };
-      from.post({ type: 'move', to: to.pid, sid: '', part: null, ...which });
+      this.#underWay = { number, from, onReport, finish, last };
+      from.post({ type: 'move', number, to: to.pid, sid: '', part: null, ...which });
     });
   }
 
@@ -43,7 +49,7 @@ export class OrderedMoves implements WorkerObserver {
 
   message(process: MovePeer, message: ToPrimary): void {
     const underWay = this.#underWay;
-    if (message.type !== 'moves' || underWay?.from !== process) return;
+    if (message.type !== 'moves' || underWay?.from !== process || message.number !== underWay.number) return;
     underWay.last = message;
     underWay.onReport(message);
     if (message.ended !== null) this.#finish(message);

@@ -80,8 +80,8 @@ export class PrimaryLink implements WorkerObserver {
   readonly #local = new Map<number, WorkerProcess>();
   readonly #remote = new Map<number, RemoteWorker>();
   readonly #asked = new Map<number, Asked>();
-  /** Workers of this end that move connections at the order of the other one. */
-  readonly #ordered = new Set<WorkerProcess>();
+  /** Workers of this end that move connections at the order of the other one, and the number of that order. */
+  readonly #ordered = new Map<WorkerProcess, number>();
   #relay: MoveRelay | undefined;
   #nextId = 1;
 
@@ -155,10 +155,10 @@ export class PrimaryLink implements WorkerObserver {
       this.#local.set(process.pid, process);
       const { pid, slot } = process;
       this.tell({ type: 'worker', pid, slot, immovable: message.immovable });
-    } else if (message.type === 'moves' && this.#ordered.has(process)) {
-      const { moved, left, ended, refused } = message;
+    } else if (message.type === 'moves' && this.#ordered.get(process) === message.number) {
+      const { number, moved, left, ended, refused } = message;
       if (ended !== null) this.#ordered.delete(process);
-      this.tell({ type: 'report', from: process.pid, report: { moved, left, ended, refused } });
+      this.tell({ type: 'report', from: process.pid, report: { number, moved, left, ended, refused } });
     }
   }
 
@@ -263,7 +263,7 @@ export class PrimaryLink implements WorkerObserver {
     } else if (message.type !== 'peer-gone') {
       // That one has been said by 'worker-gone' already.
       const worker = this.#local.get(to);
-      if (message.type === 'move' && worker !== undefined) this.#ordered.add(worker);
+      if (message.type === 'move' && worker !== undefined) this.#ordered.set(worker, message.number);
       worker?.post(message);
     }
   }

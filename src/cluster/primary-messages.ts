@@ -4,7 +4,7 @@ import { type Fields, isFields } from '../util/fields.ts';
 import { type DoorKind, isDoorKind, type MoveReport } from './ipc.ts';
 
 /** Raised when a message changes meaning, of those here or of those that pass from worker to worker. */
-export const SUCCESSION_VERSION = 3;
+export const SUCCESSION_VERSION = 4;
 
 /** What the successor is told before it starts its workers. */
 export interface SuccessionFacts {
@@ -35,7 +35,12 @@ export type BetweenPrimaries =
   | { readonly type: 'piece'; readonly bytes: Uint8Array };
 
 function isReport(value: unknown): value is MoveReport {
-  return isFields(value) && typeof value['moved'] === 'number' && typeof value['left'] === 'number';
+  return (
+    isFields(value) &&
+    typeof value['number'] === 'number' &&
+    typeof value['moved'] === 'number' &&
+    typeof value['left'] === 'number'
+  );
 }
 
 const checks: { readonly [Type in BetweenPrimaries['type']]: (message: Fields) => boolean } = {

@@ -21,6 +21,8 @@ import type { PeerMessage } from './peer-messages.ts';
 import { Turnstile } from './turnstile.ts';
 
 export interface MoveProgress {
+  /** Of the order that it is about. */
+  readonly number: number;
   readonly moved: number;
   /** Still here. */
   readonly left: number;
@@ -69,6 +71,7 @@ export interface MoveOutOptions {
 }
 
 export interface MoveOrder {
+  readonly number: number;
   /** Process id of the worker that takes them. */
   readonly to: number;
   /** Only the connection whose URL named this sid; empty for all. */
@@ -122,8 +125,9 @@ export class MoveOut {
   async move(order: MoveOrder): Promise<void> {
     const { link, clock, log, settle } = this.#deps;
     if (this.#run !== undefined) {
+      const { number } = order;
       const left = this.#candidates(order).length;
-      link.reportMoves({ moved: 0, left, ended: 'others are being moved', refused: false });
+      link.reportMoves({ number, moved: 0, left, ended: 'others are being moved', refused: false });
       return;
     }
     const run: Run = {
@@ -150,8 +154,7 @@ export class MoveOut {
       link.tellPeer(order.to, { kind: 'settled', upTo: run.lastId });
       link.tellPeer(order.to, { kind: 'end' });
       this.#run = undefined;
-      const { moved, stopped, isRefused } = run.course;
-      link.reportMoves({ moved, left: this.#left(run), ended: stopped ?? '', refused: isRefused });
+      this.#tell(run, run.course.stopped ?? '');
     }
   }
 
@@ -374,9 +377,15 @@ export class MoveOut {
     connection.forsake(node);
   }
 
+  #tell(run: Run, ended: string | null): void {
+    const { moved, isRefused } = run.course;
+    const { number } = run.order;
+    this.#deps.link.reportMoves({ number, moved, left: this.#left(run), ended, refused: isRefused });
+  }
+
   async #report(run: Run): Promise<void> {
     const { link, settle } = this.#deps;
-    link.reportMoves({ moved: run.course.moved, left: this.#left(run), ended: null, refused: false });
+    this.#tell(run, null);
     const upTo = run.lastId;
     await settle();
     if (this.#run === run) link.tellPeer(run.order.to, { kind: 'settled', upTo });

@@ -23,7 +23,7 @@ const toWorker: { readonly [Type in ToWorker['type']]: ToWorker & { readonly typ
   stop: { type: 'stop' },
   question: { type: 'question', id: 1, kind: 'metrics', params: null },
   collected: { type: 'collected', id: 1, answers: [] },
-  move: { type: 'move', to: 1, sid: '', part: null },
+  move: { type: 'move', number: 1, to: 1, sid: '', part: null },
   'move-stop': { type: 'move-stop' },
   'move-in': { type: 'move-in', from: 1, id: 1, payload: new Uint8Array(3) },
   parked: { type: 'parked', id: 1 },
@@ -51,7 +51,7 @@ const toPrimary: { readonly [Type in ToPrimary['type']]: ToPrimary & { readonly 
   arrived: { type: 'arrived', from: 1, id: 1, node: 'n' },
   declined: { type: 'declined', from: 1, id: 1, reason: 'no' },
   peer: { type: 'peer', to: 1, body: null },
-  moves: { type: 'moves', moved: 1, left: 0, ended: null, refused: false },
+  moves: { type: 'moves', number: 1, moved: 1, left: 0, ended: null, refused: false },
 };
 
 t.test('every message passes in its own direction only', async (t) => {
