@@ -2,7 +2,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from '../observe/logger.ts';
 import { addressText } from '../util/address-text.ts';
-import { ConfigError } from '../util/errors.ts';
+import { listenError } from '../util/listen-error.ts';
 import { descriptorOf } from '../util/native-handle.ts';
 
 /** Questions at a time: every HAProxy asks once a second and hangs up. */
@@ -33,11 +33,7 @@ export class AgentCheck {
   /** An empty host means all addresses; a descriptor is of a socket that listens there already. Resolves to where it listens. */
   async listen(host: string, port: number, fd?: number): Promise<string> {
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', (error) => {
-        reject(
-          new ConfigError(`cannot answer agent checks on port ${port}: ${error.message}`, { cause: error }),
-        );
-      });
+      this.#server.once('error', (error) => reject(listenError(error, `agent check port ${port}`)));
       const at = { port, ...(host === '' ? {} : { host }) };
       this.#server.listen(fd === undefined ? at : { fd }, resolve);
     });

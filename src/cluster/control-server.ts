@@ -4,8 +4,9 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Logger } from '../observe/logger.ts';
-import { HoldfastError, messageOf } from '../util/errors.ts';
+import { asError, ConfigError, HoldfastError, messageOf } from '../util/errors.ts';
 import { listenBeside } from '../util/listen-beside.ts';
+import { listenError } from '../util/listen-error.ts';
 import { JsonLines, jsonLine } from './json-lines.ts';
 import { removeStaleSocket } from './public-listener.ts';
 
@@ -41,7 +42,7 @@ export class ControlServer {
 
   /** Creates the socket, and its directory, for this user alone. */
   async listen(path: string): Promise<void> {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeDirectoryOf(path);
     await removeStaleSocket(path);
     const appear = await this.prepare(path);
     appear();
@@ -49,12 +50,14 @@ export class ControlServer {
 
   /** The same where another gateway still listens: resolves to what takes the socket over from it. */
   async prepare(path: string): Promise<() => void> {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeDirectoryOf(path);
     // The file appears within listen(): with another mode it would be open to others for a moment.
     const umask = process.umask(OWNER_ONLY_UMASK);
     const prepared = listenBeside(this.#server, path);
     process.umask(umask);
-    const appear = await prepared;
+    const appear = await prepared.catch((error: unknown) => {
+      throw listenError(asError(error), `${path} (control.socket)`);
+    });
     this.#isOpen = true;
     return () => {
       appear();
@@ -112,6 +115,17 @@ export class ControlServer {
       this.#deps.logger.warn({ err: error, method }, 'control request failed');
       answer({ id, error: { code, message: messageOf(error) } });
     }
+  }
+}
+
+function makeDirectoryOf(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw new ConfigError(
+      `the directory of the control socket ${path} cannot be made (${messageOf(cause)}): say with control.socket where it shall be`,
+      { cause },
+    );
   }
 }
 

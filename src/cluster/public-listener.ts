@@ -1,6 +1,7 @@
 // The primary's listening sockets for clients: a TCP port and, beside it, a UNIX socket for a proxy on the same host.
-import { lstatSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { dirname } from 'node:path';
 import type { Logger } from '../observe/logger.ts';
 import { addressText } from '../util/address-text.ts';
 import { ConfigError, HoldfastError, UnavailableError } from '../util/errors.ts';
@@ -109,6 +110,13 @@ function listenAtPort(server: Server, host: string | undefined, port: number): P
 }
 
 async function listenAtPath(server: Server, path: string): Promise<void> {
+  const directory = dirname(path);
+  // The system would say that it is not allowed.
+  if (!existsSync(directory)) {
+    throw new ConfigError(
+      `cannot listen on ${path}: there is no directory ${directory}: make it or choose another path`,
+    );
+  }
   await removeStaleSocket(path);
   const appear = await listenBeside(server, path, {
     backlog: BACKLOG,
