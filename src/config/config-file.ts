@@ -31,11 +31,13 @@ export function parseConfigFile(source: string, file: string): ConfigFile {
   const [fault] = document.errors;
   if (fault !== undefined) {
     const line = lines.linePos(fault.pos[0]).line;
-    throw new ConfigError(
-      `${file}:${line}: is neither JSON nor YAML: ${fault.message.split('\n', 1)[0] ?? ''}`,
-    );
+    if (isToml(file)) throw tomlError(file);
+    // The place is said already.
+    const [what = ''] = fault.message.split(/ at line \d+, column \d+|\n/, 1);
+    throw new ConfigError(`${file}:${line}: is neither JSON nor YAML: ${what}`);
   }
   const tree: unknown = withoutNulls(document.toJS() ?? {});
+  if (!isTree(tree) && isToml(file)) throw tomlError(file);
   if (!isTree(tree)) throw new ConfigError(`${file}:1: expected options, found something else`);
   // Editors know by this key which schema the file follows.
   const { $schema: _, ...options } = tree;
@@ -47,6 +49,15 @@ export function parseConfigFile(source: string, file: string): ConfigFile {
       return offset === undefined ? file : `${file}:${lines.linePos(offset).line}`;
     },
   };
+}
+
+/** Which Centrifugo reads as well. */
+function isToml(file: string): boolean {
+  return file.endsWith('.toml');
+}
+
+function tomlError(file: string): ConfigError {
+  return new ConfigError(`${file}: TOML is not read: write the same options in YAML or JSON`);
 }
 
 /** Where the key (or list entry) at the path begins; its nearest parent when the file does not hold it. */

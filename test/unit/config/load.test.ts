@@ -131,7 +131,13 @@ t.test('JSON has lines too', async (t) => {
 
 t.test('what is neither JSON nor YAML, or no options at all', async (t) => {
   t.match(errorText('client:\n  a: [1\n', 'x.yaml'), [/^x\.yaml:\d+: is neither JSON nor YAML: /]);
-  t.match(errorText('a: 1\na: 2\n', 'x.yaml'), [/^x\.yaml:2: is neither JSON nor YAML: .*unique/]);
+  t.match(errorText('a: 1\na: 2\n', 'x.yaml'), [
+    /^x\.yaml:2: is neither JSON nor YAML: Map keys must be unique$/,
+  ]);
+  for (const toml of ['workers = 2\n', '[http_server]\nport = 8000\n'])
+    t.match(errorText(toml, 'x.toml'), [
+      /^x\.toml: TOML is not read: write the same options in YAML or JSON$/,
+    ]);
   t.same(errorText('- 1\n', 'x.yaml'), ['x.yaml:1: expected options, found something else']);
   t.same(errorText('', 'x.yaml'), [], 'an empty file sets nothing');
 });
