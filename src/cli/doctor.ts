@@ -1,4 +1,5 @@
 // `holdfast doctor`: what will hurt on this host, why, and the line to change.
+import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { connectControl } from '../cluster/control-client.ts';
 import { redisSettings } from '../app/redis-settings.ts';
@@ -13,6 +14,7 @@ import { measureMemory } from '../doctor/measure.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import { type CliDeps, note, printJson } from './cli-deps.ts';
 import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.ts';
+import { interruptible } from './interrupt.ts';
 import { capacityText, findingsText } from './doctor-text.ts';
 
 interface DoctorFlags extends ConfigFlags {
@@ -50,14 +52,22 @@ export function addDoctor(program: Command, deps: CliDeps): void {
     .addHelpText(
       'after',
       '\nExample:\n  $ holdfast doctor --config holdfast.yaml --connections 50000\n\n' +
-        'Exit codes: 0 nothing found, 3 warnings, 4 something critical, 78 wrong configuration.',
+        'Exit codes: 0 nothing found, 3 warnings, 4 something critical,\n75 interrupted, 78 wrong configuration or a file that is not there.',
     )
     .action(async (flags: DoctorFlags) => {
-      await examine(flags, await configFrom(flags, deps), deps);
+      const config = await configFrom(flags, deps);
+      if (!existsSync(flags.root))
+        throw new CliError(ExitCodes.config, `--root ${flags.root}: there is no such directory`);
+      await interruptible((signal) => examine(flags, config, deps, signal));
     });
 }
 
-async function examine(flags: DoctorFlags, config: Config, deps: CliDeps): Promise<void> {
+async function examine(
+  flags: DoctorFlags,
+  config: Config,
+  deps: CliDeps,
+  signal: AbortSignal,
+): Promise<void> {
   const facts = await gather({
     config,
     clock: deps.clock,
@@ -68,8 +78,9 @@ async function examine(flags: DoctorFlags, config: Config, deps: CliDeps): Promi
     connections: flags.connections,
     redis: config.engine.type === 'redis' ? redisSettings(config.engine.redis) : undefined,
     gatewayPid: await gatewayPid(config, deps),
-    measure: flags.connections === undefined ? undefined : () => measure(flags.sample, deps),
+    measure: flags.connections === undefined ? undefined : () => measure(flags.sample, deps, signal),
   });
+  if (signal.aborted) throw new CliError(ExitCodes.interrupted, 'interrupted');
   const findings = diagnose(facts);
   const sums = flags.connections === undefined ? undefined : capacityOf(facts, flags.connections);
   if (flags.json === true) {
@@ -81,11 +92,13 @@ async function examine(flags: DoctorFlags, config: Config, deps: CliDeps): Promi
   endWith(findings);
 }
 
-async function measure(sample: number, deps: CliDeps): Promise<MemoryFigures> {
+async function measure(sample: number, deps: CliDeps, signal: AbortSignal): Promise<MemoryFigures> {
+  note(deps, `measuring: ${sample} connections to a gateway of its own; Ctrl-C ends it`);
   return measureMemory({
     program: deps.program,
     environment: deps.environment,
     sample,
+    signal,
     onProgress: (open) => {
       if (open % PROGRESS_STEP === 0) note(deps, `measuring: ${open} connections`);
     },

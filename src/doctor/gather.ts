@@ -6,6 +6,7 @@ import { getHeapStatistics } from 'node:v8';
 import type { Config } from '../config/schema.ts';
 import type { RedisSettings } from '../engine/redis/settings.ts';
 import type { Clock } from '../util/clock.ts';
+import { ConfigError, messageOf } from '../util/errors.ts';
 import {
   type DescriptorFact,
   type Fact,
@@ -41,9 +42,14 @@ export interface GatherOptions {
 const HAPROXY_FILE = 'etc/haproxy/haproxy.cfg';
 const UNIT = 'holdfast.service';
 
+/** Rejects with ConfigError when a file that was named is not there. */
 export async function gather(options: GatherOptions): Promise<Facts> {
   const { config, root, redis, measure } = options;
   const unit = await factOf(() => unitOf(options.unit, root));
+  const haproxy = await factOf(() => haproxyOf(options.haproxyFile, root));
+  // What was asked for by name has to be there; and it is said before the measurement.
+  if (options.unit !== undefined) expectKnown(unit);
+  if (options.haproxyFile !== undefined) expectKnown(haproxy);
   // Before the others: they would disturb it.
   const figures =
     measure === undefined ? unknown('memory is measured with --connections N') : await factOf(measure);
@@ -64,11 +70,15 @@ export async function gather(options: GatherOptions): Promise<Facts> {
     ports: await factOf(() => portRange(root)),
     conntrack: await factOf(() => conntrack(root)),
     clock: await factOf(() => clockFact(options.environment)),
-    haproxy: await factOf(() => haproxyOf(options.haproxyFile, root)),
+    haproxy,
     haproxyUnit: await factOf(() => readUnit('haproxy.service', root)),
     unit,
     redis: redis === undefined ? known([]) : await factOf(() => redisServers(redis, options.clock)),
   };
+}
+
+function expectKnown(fact: Fact<unknown>): void {
+  if (!fact.known) throw new ConfigError(fact.why);
 }
 
 function planOf({ connections, config }: GatherOptions): Facts['plan'] {
@@ -99,7 +109,7 @@ async function haproxyOf(file: string | undefined, root: string): Promise<Haprox
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    throw new Error(`${path} cannot be read (--haproxy FILE)`, { cause: error });
+    throw new Error(`${path} cannot be read (--haproxy FILE): ${messageOf(error)}`, { cause: error });
   }
   return parseHaproxyConfig(text, path);
 }

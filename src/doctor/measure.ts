@@ -17,6 +17,8 @@ export interface MeasureOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly sample: number;
   readonly onProgress: (open: number) => void;
+  /** Aborted, it ends at once and rejects. */
+  readonly signal: AbortSignal;
 }
 
 const START_DEADLINE_MS = 30_000;
@@ -38,14 +40,16 @@ export async function measureMemory(options: MeasureOptions): Promise<MemoryFigu
   const socketPath = join(directory, 'control.sock');
   const gateway = spawn(process.execPath, [options.program, 'serve'], {
     stdio: 'ignore',
-    env: environmentFor(options.environment, socketPath),
+    env: environmentFor(options.environment, directory, socketPath),
   });
   const ended = once(gateway, 'exit');
   ended.catch(() => undefined);
+  const stop = (): void => void gateway.kill('SIGKILL');
+  options.signal.addEventListener('abort', stop, { once: true });
   const clients: WebSocket[] = [];
   let control: ControlClient | undefined;
   try {
-    control = await controlOf(socketPath, () => gateway.exitCode === null);
+    control = await controlOf(socketPath, () => gateway.exitCode === null && gateway.signalCode === null);
     const url = await urlOf(control);
     const open = async (count: number): Promise<void> => {
       while (clients.length < count) {
@@ -56,12 +60,12 @@ export async function measureMemory(options: MeasureOptions): Promise<MemoryFigu
         options.onProgress(clients.length);
       }
     };
-    const empty = await reading(control);
+    const empty = await reading(control, options.signal);
     const warm = Math.ceil(options.sample * WARM_UP_SHARE);
     await open(warm);
-    const before = await reading(control);
+    const before = await reading(control, options.signal);
     await open(warm + options.sample);
-    const after = await reading(control);
+    const after = await reading(control, options.signal);
     return {
       sample: options.sample,
       primaryBytes: after.primaryBytes,
@@ -69,6 +73,7 @@ export async function measureMemory(options: MeasureOptions): Promise<MemoryFigu
       connectionBytes: Math.max(1, Math.round((after.residentBytes - before.residentBytes) / options.sample)),
     };
   } finally {
+    options.signal.removeEventListener('abort', stop);
     for (const each of clients) each.terminate();
     control?.close();
     gateway.kill('SIGKILL');
@@ -80,6 +85,7 @@ export async function measureMemory(options: MeasureOptions): Promise<MemoryFigu
 /** Nothing of the configuration of the real gateway: the sample needs neither its tokens nor its Redis. */
 function environmentFor(
   environment: Readonly<Record<string, string | undefined>>,
+  directory: string,
   socketPath: string,
 ): Record<string, string> {
   const own = Object.entries(environment).flatMap(([name, value]) =>
@@ -89,6 +95,8 @@ function environmentFor(
   );
   return {
     ...Object.fromEntries(own),
+    // What it makes there is removed with the directory: it is killed and cannot do that itself.
+    TMPDIR: directory,
     HOLDFAST_WORKERS: '1',
     HOLDFAST_HTTP_SERVER_ADDRESS: '127.0.0.1',
     HOLDFAST_HTTP_SERVER_PORT: '0',
@@ -127,8 +135,8 @@ async function statusOf(control: ControlClient): Promise<HostStatus> {
   return (await control.request('status')) as HostStatus;
 }
 
-async function reading(control: ControlClient): Promise<Reading> {
-  await pause(SETTLE_MS);
+async function reading(control: ControlClient, signal: AbortSignal): Promise<Reading> {
+  await pause(SETTLE_MS, signal);
   const { pid, workers } = await statusOf(control);
   const [worker] = workers;
   if (worker?.pid === undefined || worker.pid === null)

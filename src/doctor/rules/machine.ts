@@ -34,7 +34,8 @@ const nodeVersion = rule('node-version', ['node'], ({ node }) => {
   if (end !== undefined && node.todayMs > Date.parse(`${end}T23:59:59Z`)) {
     return fault('warning', `Node ${node.version}`, {
       why: `it gets no security fixes since ${end}`,
-      change: 'install the current LTS version of Node; `holdfast reload` brings it to the workers',
+      change:
+        'install the current LTS version of Node; then `holdfast upgrade` moves the gateway to it (--node PATH when it lies elsewhere)',
     });
   }
   return fine(`Node ${node.version}`);

@@ -1,16 +1,20 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { connectControl } from '../../../src/cluster/control-client.ts';
 import { RULES } from '../../../src/doctor/diagnose.ts';
 import type { Finding } from '../../../src/doctor/finding.ts';
 import { systemClock } from '../../../src/util/clock.ts';
+import { isFields } from '../../../src/util/fields.ts';
+import { processLives } from '../../../src/util/process-lives.ts';
 import { Child } from '../../helpers/child.ts';
 import { cliRun } from '../../helpers/cli-run.ts';
 import { HAPROXY_TEXT, UNIT_TEXT } from '../../helpers/healthy-host.ts';
 import { startRedis } from '../../helpers/redis.ts';
 import type { Scope } from '../../helpers/scope.ts';
 import { tempDir } from '../../helpers/temp-dir.ts';
+import { waitFor } from '../../helpers/wait-for.ts';
 
 const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
 
@@ -107,6 +111,33 @@ t.test('a host in order, and the arithmetic of its connections', async (t) => {
   t.match(run.out, 'all are back within 40s');
 });
 
+t.test('interrupted while it measures, it leaves neither process nor file behind', async (t) => {
+  const root = await machine(t);
+  const child = new Child(
+    t,
+    process.execPath,
+    [MAIN, 'doctor', '--root', root, '--connections', '10', '--sample', '100000'],
+    { env: { TMPDIR: root, HOLDFAST_CONTROL_SOCKET: join(root, 'nobody.sock') } },
+  );
+  const places = async (): Promise<readonly string[]> =>
+    (await readdir(root)).filter((name) => name.startsWith('holdfast-'));
+  let place: string | undefined;
+  // Its control socket: the gateway of the measurement runs.
+  await waitFor('the measurement', async () => {
+    [place] = await places();
+    return place !== undefined && (await readdir(join(root, place))).includes('control.sock');
+  });
+  const control = await connectControl(join(root, place ?? '', 'control.sock'));
+  const status = await control.request('status');
+  control.close();
+  t.match(await child.stop('SIGTERM'), { code: 75 }, child.output);
+  t.match(child.output, /interrupted/);
+  t.same(await places(), []);
+  const pid = isFields(status) ? Number(status['pid']) : 0;
+  t.ok(pid > 0);
+  t.notOk(processLives(pid));
+});
+
 t.test('what this project ships is in order', async (t) => {
   t.same(await faultsWith(t, await readFile('haproxy/haproxy.cfg', 'utf8')), []);
 });
@@ -165,14 +196,20 @@ t.test('without anything to read it says what it does not know', async (t) => {
   t.match(run.out, /not known {2}kill-mode: no unit holdfast\.service is installed here/);
   t.match(run.out, /not known {2}backlog: net\.core\.somaxconn cannot be read here/);
   t.match(run.out, /in order {2}workers/);
-  const file = await cliRun(
-    ['doctor', '--root', root, '--haproxy', join(root, 'x.cfg'), '--unit', './y.service'],
-    {
-      environment: { HOLDFAST_CONTROL_SOCKET: join(root, 'nobody.sock') },
-    },
-  );
-  t.match(file.out, /not known: .*x\.cfg cannot be read/);
-  t.match(file.out, /not known: \.\/y\.service cannot be read/);
+  const environment = { HOLDFAST_CONTROL_SOCKET: join(root, 'nobody.sock') };
+  for (const [flag, value, message] of [
+    ['--haproxy', join(root, 'x.cfg'), /x\.cfg cannot be read \(--haproxy FILE\): ENOENT/],
+    ['--unit', './y.service', /\.\/y\.service cannot be read/],
+    ['--unit', 'nobody', /no unit nobody\.service is installed here/],
+    ['--root', join(root, 'z'), /there is no such directory/],
+  ] as const) {
+    // What was named has to be there, and nothing is measured before that is known.
+    const named = await cliRun(['doctor', '--root', root, flag, value, '--connections', '1'], {
+      environment,
+    });
+    t.match(named, { code: 78, out: '', err: message }, flag);
+    t.notMatch(named.err, /measuring/);
+  }
   t.match(await cliRun(['doctor', '--connections', 'many']), { code: 2, err: /Write a whole number from 1/ });
   t.match(await cliRun(['doctor'], { environment: { HOLDFAST_WORKERS: 'x' } }), { code: 78 });
 });
