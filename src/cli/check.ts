@@ -5,14 +5,14 @@ import { configWarnings } from '../config/warnings.ts';
 import { ConfigError } from '../util/errors.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import { type CliDeps, paint, printJson } from './cli-deps.ts';
-import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.ts';
+import { addConfigFlags, configFrom, type ConfigFlags, nonEmpty } from './config-options.ts';
 
 export function addCheck(program: Command, deps: CliDeps): void {
   addConfigFlags(
     program
       .command('check')
       .description('validate the configuration as `serve` would read it: file, environment and flags')
-      .argument('[file]', 'configuration in JSON or YAML'),
+      .argument('[file]', 'configuration in JSON or YAML', nonEmpty),
   )
     .option('--json', 'print the findings as JSON')
     .addHelpText('after', '\nExample:\n  $ holdfast check holdfast.yaml\n\nExit codes: 0 valid, 78 invalid.')

@@ -11,7 +11,7 @@ export interface ConfigFlags {
 
 export function addConfigFlags(command: Command): Command {
   return command
-    .option('-c, --config <file>', 'configuration in JSON or YAML (also: HOLDFAST_CONFIG)')
+    .option('-c, --config <file>', 'configuration in JSON or YAML (also: HOLDFAST_CONFIG)', nonEmpty)
     .option(
       '--set <option=value>',
       'set one option, such as client.channel_limit=64; may be repeated',
@@ -29,6 +29,12 @@ export async function configFrom(
     environment: deps.environment,
     overrides: [...more, ...(flags.set ?? [])],
   });
+}
+
+/** Of a variable that is not set, most likely: it must not mean "none". */
+export function nonEmpty(written: string): string {
+  if (written === '') throw new InvalidArgumentError('It is empty.');
+  return written;
 }
 
 function collectOverride(written: string, before: readonly Override[] = []): readonly Override[] {

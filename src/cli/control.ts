@@ -1,10 +1,19 @@
 // The way from a command to the running gateway of this host: its control socket.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { type ControlClient, connectControl } from '../cluster/control-client.ts';
 import { controlSocketPath } from '../config/control-socket.ts';
-import { HoldfastError, UnavailableError } from '../util/errors.ts';
+import { hasCode, HoldfastError, UnavailableError } from '../util/errors.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import type { CliDeps } from './cli-deps.ts';
 import { configFrom, type ConfigFlags } from './config-options.ts';
+
+/** For the help of commands that speak with the gateway. */
+export const CONTROL_EXIT_CODES =
+  '\n\nExit codes: 0 done, 1 refused, failed or stopped, 69 no gateway answers, 78 wrong configuration.';
+
+/** Where the shipped units have their control sockets. */
+const UNIT_DIRECTORIES = ['holdfast', 'holdfast-blue', 'holdfast-green'];
 
 /** Runs with a connection to the gateway, and closes it. */
 export async function withControl(
@@ -18,12 +27,7 @@ export async function withControl(
     control = await connectControl(path);
   } catch (error) {
     if (!(error instanceof UnavailableError)) throw error;
-    throw new CliError(
-      ExitCodes.unavailable,
-      `no gateway answers at ${path}: start one with \`holdfast serve\`; ` +
-        'if it runs, give this command the same --config and user',
-      { cause: error },
-    );
+    throw new CliError(ExitCodes.unavailable, absenceText(path, error.cause), { cause: error });
   }
   try {
     await run(control);
@@ -37,4 +41,23 @@ export async function withControl(
   } finally {
     control.close();
   }
+}
+
+function absenceText(path: string, cause: unknown): string {
+  if (hasCode(cause, 'EACCES') || hasCode(cause, 'EPERM'))
+    return `the control socket ${path} belongs to another user: run this as the user of the gateway, or as root`;
+  const units = unitSockets().filter((socket) => socket !== path);
+  const elsewhere =
+    units.length === 0 ? '' : `; that of the systemd unit is HOLDFAST_CONTROL_SOCKET=${units.join(' or ')}`;
+  return (
+    `no gateway answers at ${path}: start one with \`holdfast serve\`; ` +
+    `if it runs, give this command the same --config and user${elsewhere}`
+  );
+}
+
+/** Of units that run here: systemd makes the directory, which this user may not be allowed to look into. */
+export function unitSockets(root = '/run'): readonly string[] {
+  return UNIT_DIRECTORIES.map((name) => join(root, name))
+    .filter((directory) => existsSync(directory))
+    .map((directory) => join(directory, 'control.sock'));
 }

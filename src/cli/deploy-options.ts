@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../config/duration.ts';
 import { type Colour, COLOURS } from '../deploy/plan.ts';
+import { nonEmpty } from './config-options.ts';
 
 export interface DeployFlags {
   readonly to?: Colour;
@@ -54,7 +55,7 @@ export function addDeployFlags(command: Command): Command {
         COLOURS,
       ),
     )
-    .option('-c, --config <file>', 'configuration of each colour', '/etc/holdfast/COLOUR.yaml')
+    .option('-c, --config <file>', 'configuration of each colour', nonEmpty, '/etc/holdfast/COLOUR.yaml')
     .option('--control <socket>', 'control socket of each colour', '/run/holdfast-COLOUR/control.sock')
     .option('--haproxy <sockets>', 'runtime sockets of HAProxy, with commas: paths or HOST:PORT', list, [
       '/run/haproxy/admin.sock',
@@ -76,9 +77,21 @@ export function addDeployFlags(command: Command): Command {
     .option('--start-command <text>', 'starts a colour', `systemctl enable --now ${UNITS}`)
     .option('--stop-command <text>', 'stops it', `systemctl disable --now ${UNITS}`)
     .option('--check-command <text>', 'one more check of the new colour, before it gets clients')
-    .option('--start-timeout <duration>', 'for the new gateway to serve', duration, 60_000)
-    .option('--canary-timeout <duration>', 'for the first message through the front', duration, 30_000)
-    .option('--settle <duration>', 'watch the new colour before the old one is drained', duration, 10_000)
+    .addOption(
+      new Option('--start-timeout <duration>', 'for the new gateway to serve')
+        .argParser(duration)
+        .default(60_000, '60s'),
+    )
+    .addOption(
+      new Option('--canary-timeout <duration>', 'for the first message through the front')
+        .argParser(duration)
+        .default(30_000, '30s'),
+    )
+    .addOption(
+      new Option('--settle <duration>', 'watch the new colour before the old one is drained')
+        .argParser(duration)
+        .default(10_000, '10s'),
+    )
     .option('--window <duration>', 'drain over this time, whatever the other hosts take', duration)
     .option('--state <file>', 'where it remembers how far it is', '/var/lib/holdfast/deploy.json')
     .option('--dry-run', 'say what would be done')

@@ -7,7 +7,7 @@ import { HoldfastError } from '../util/errors.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import { type CliDeps, note } from './cli-deps.ts';
 import { addConfigFlags, type ConfigFlags } from './config-options.ts';
-import { withControl } from './control.ts';
+import { CONTROL_EXIT_CODES, withControl } from './control.ts';
 import { drainFormat, drainText, isDrainProgress } from './drain-text.ts';
 import { interruptible } from './interrupt.ts';
 import { ProgressDisplay } from './progress.ts';
@@ -39,7 +39,8 @@ const ORDER_NAMES = [
   'status',
 ] as const satisfies (keyof typeof ORDERS)[];
 
-const HELP = `
+const HELP =
+  `
 No new client comes any more, load balancers are told (agent check, /readyz), and the connections are closed over the
 reconnect window: clients ÷ connections a second that the other hosts take. SDKs come back there and recover. The gateway
 runs on without clients: stop it then, or take the drain back. Interrupted, this command asks what to do; without a
@@ -50,7 +51,7 @@ SIGTERM drains as well, within shutdown.timeout, and ends the gateway; a second 
 Examples:
   $ holdfast drain --config holdfast.yaml
   $ holdfast drain --window 5m --exit
-  $ holdfast drain --status`;
+  $ holdfast drain --status` + CONTROL_EXIT_CODES;
 
 export function addDrain(program: Command, deps: CliDeps): void {
   const command = addConfigFlags(

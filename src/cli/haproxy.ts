@@ -1,7 +1,15 @@
 // `holdfast haproxy`: prints a complete haproxy.cfg for the gateways of this configuration.
+import { isIP } from 'node:net';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Config } from '../config/schema.ts';
-import { expectDistinctNames, type FrontOptions, parseBalance, parseHost } from '../front/front-options.ts';
+import { nearest } from '../config/suggest.ts';
+import {
+  expectDistinctNames,
+  type FrontOptions,
+  isPort,
+  parseBalance,
+  parseHost,
+} from '../front/front-options.ts';
 import { haproxyConfig } from '../front/haproxy-config.ts';
 import { ConfigError } from '../util/errors.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
@@ -87,13 +95,14 @@ export function addHaproxy(program: Command, deps: CliDeps): void {
     .option(
       '--canary-from <networks>',
       'where `holdfast deploy` runs, which may choose one of a pair',
-      networks,
+      someNetworks,
       CANARY_FROM,
     )
     .addOption(new Option('--log <form>', 'form of the log').choices(['json', 'text']).default('json'))
     .option('--no-privileged', 'to be started as an ordinary user: no chroot, no runtime socket')
     .addHelpText('after', EXAMPLES)
     .action(async (hosts: readonly string[], flags: HaproxyFlags) => {
+      expectHosts(hosts, command);
       const config = await configFrom(flags, deps);
       const { http_server: server } = config;
       if (server.internal_port !== null && isLoopback(server.internal_address) && hosts.some(isElsewhere)) {
@@ -104,6 +113,19 @@ export function addHaproxy(program: Command, deps: CliDeps): void {
       }
       deps.stdout.write(haproxyConfig(config, chosen(config, hosts, flags), commandText(command, hosts)));
     });
+}
+
+/** Any word may be the name of a host; one that is nearly a command is more likely to be that. */
+function expectHosts(hosts: readonly string[], { commands }: Command): void {
+  const names = commands.map((each) => each.name());
+  for (const host of hosts) {
+    const meant = /^[a-z-]+$/.test(host) ? nearest(host, names) : undefined;
+    if (meant !== undefined)
+      throw new CliError(
+        ExitCodes.usage,
+        `${host} is no command (did you mean \`holdfast haproxy ${meant}\`?); a host of that name is written ${host}:PORT`,
+      );
+  }
 }
 
 /** A host that is written wrongly is no fault of the configuration. */
@@ -174,7 +196,11 @@ function isElsewhere(host: string): boolean {
 }
 
 function bindAddress(written: string): string {
-  if (!/^(?:[\w.:*-]*|\[[\da-fA-F:.]+\]):\d{1,5}$|^(?:unix|abns)@\S+$|^\$\{\w+\}$/.test(written)) {
+  const [, port = '1'] = /:(\d+)$/.exec(written) ?? [];
+  if (
+    !/^(?:[\w.:*-]*|\[[\da-fA-F:.]+\]):\d{1,5}$|^(?:unix|abns)@\S+$|^\$\{\w+\}$/.test(written) ||
+    !isPort(Number(port))
+  ) {
     throw new InvalidArgumentError('Expected ADDRESS:PORT, or :PORT for all addresses.');
   }
   return written;
@@ -187,8 +213,20 @@ function count(written: string): number {
 
 function networks(written: string): readonly string[] {
   const all = written.split(/[\s,]+/).filter((network) => network !== '');
-  if (!all.every((network) => /^[\da-fA-F:.]+(?:\/\d{1,3})?$/.test(network))) {
+  if (!all.every(isNetwork)) {
     throw new InvalidArgumentError('Expected networks such as 10.0.0.0/8.');
   }
   return all;
+}
+
+function someNetworks(written: string): readonly string[] {
+  const all = networks(written);
+  if (all.length === 0) throw new InvalidArgumentError('Expected networks such as 10.0.0.0/8.');
+  return all;
+}
+
+function isNetwork(written: string): boolean {
+  const [, address = '', prefix = '0'] = /^([\da-fA-F:.]+)(?:\/(\d{1,3}))?$/.exec(written) ?? [];
+  const version = isIP(address);
+  return version !== 0 && Number(prefix) <= (version === 4 ? 32 : 128);
 }

@@ -64,8 +64,9 @@ First steps:
   $ holdfast pub chat '{"text":"hello"}'
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 and 4 doctor found something, 5 and 6
-deploy was undone or stands, 69 no gateway answers, 75 deploy was
-interrupted, 78 wrong configuration.`,
+deploy was undone or stands, 69 no gateway answers, 75 interrupted, 78 wrong
+configuration. With --json stdout has JSON alone: what went wrong is said on
+stderr, and by the exit code.`,
     );
   return program;
 }

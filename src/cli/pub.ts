@@ -13,6 +13,7 @@ interface PubFlags extends ConfigFlags {
 }
 
 const ANSWER_TIMEOUT_MS = 10_000;
+const EXIT_CODES = '\n\nExit codes: 0 published, 1 refused, 69 no gateway answers, 78 wrong configuration.';
 
 export function addPub(program: Command, deps: CliDeps): void {
   addConfigFlags(
@@ -25,7 +26,10 @@ export function addPub(program: Command, deps: CliDeps): void {
     .option('--url <url>', 'another gateway, such as http://10.0.0.7:8000', parseUrl)
     .option('--key <key>', 'API key; better in HOLDFAST_HTTP_API_KEY or the configuration')
     .option('--json', 'print the result as JSON')
-    .addHelpText('after', `\nExample:\n  $ holdfast pub chat:index '{"text":"hello"}' --config holdfast.yaml`)
+    .addHelpText(
+      'after',
+      `\nExample:\n  $ holdfast pub chat:index '{"text":"hello"}' --config holdfast.yaml${EXIT_CODES}`,
+    )
     .action(async (channel: string, written: string, flags: PubFlags) => {
       const data = written === '-' ? await deps.readText() : written;
       await publish(channel, dataOf(data), flags, deps);

@@ -7,6 +7,7 @@ import { type ChangeFlags, changeGateway, movesText } from './change.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import type { CliDeps } from './cli-deps.ts';
 import { addConfigFlags } from './config-options.ts';
+import { CONTROL_EXIT_CODES } from './control.ts';
 import type { ProgressDisplay } from './progress.ts';
 import { bytesText, type Column, tableLines } from './table.ts';
 
@@ -33,7 +34,8 @@ export function addRebalance(program: Command, deps: CliDeps): void {
         '100 % is the mean of all workers. Threshold and pace are those of handoff.rebalance in the configuration unless\n' +
         'they are given here. Workers are measured for 5 seconds first, when they have just started or exchanged\n' +
         'connections. Interrupting this command stops the rebalancing. Connections of other hosts stay where they are.\n\n' +
-        'Example:\n  $ holdfast rebalance --dry-run\n  $ holdfast rebalance --pace 500',
+        'Example:\n  $ holdfast rebalance --dry-run\n  $ holdfast rebalance --pace 500' +
+        CONTROL_EXIT_CODES,
     )
     .action(async ({ threshold, pace: perSecond, dryRun, ...flags }: RebalanceFlags) => {
       await changeGateway(flags, deps, {

@@ -6,6 +6,7 @@ import { isFields } from '../util/fields.ts';
 import { type ChangeFlags, changeGateway, movesText } from './change.ts';
 import type { CliDeps } from './cli-deps.ts';
 import { addConfigFlags } from './config-options.ts';
+import { CONTROL_EXIT_CODES } from './control.ts';
 
 export function addReload(program: Command, deps: CliDeps): void {
   addConfigFlags(
@@ -19,7 +20,8 @@ export function addReload(program: Command, deps: CliDeps): void {
       'after',
       '\nThe gateway reads the configuration that it was started with again; what is wrong with it is said,\n' +
         'and then nothing is changed. Interrupting this command stops the reload.\n\n' +
-        'Example:\n  $ holdfast reload --config holdfast.yaml',
+        'Example:\n  $ holdfast reload --config holdfast.yaml' +
+        CONTROL_EXIT_CODES,
     )
     .action(async (flags: ChangeFlags) => {
       await changeGateway(flags, deps, { method: 'reload', name: 'reload', format, doneText });

@@ -1,11 +1,11 @@
 // `holdfast serve`: checks the configuration, says what is worth saying, and becomes the primary.
-import { type Command, InvalidArgumentError, Option } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Override } from '../config/load.ts';
 import { type ConfigWarning, configWarnings, permitsNobody } from '../config/warnings.ts';
 import type { Config } from '../config/schema.ts';
 import { messageOf } from '../util/errors.ts';
 import { type CliDeps, note, paint } from './cli-deps.ts';
-import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.ts';
+import { addConfigFlags, configFrom, type ConfigFlags, nonEmpty } from './config-options.ts';
 
 interface ServeFlags extends ConfigFlags {
   readonly port?: string;
@@ -108,8 +108,3 @@ const NOBODY_HINT = `nobody can connect yet, because nothing allows it.
   To try it out:  holdfast serve --dev
   For real:       holdfast defaults > holdfast.yaml, set client.token.hmac_secret_key, client.allowed_origins,
                   http_api.key and channel.namespaces in it, then holdfast serve --config holdfast.yaml`;
-
-function nonEmpty(written: string): string {
-  if (written === '') throw new InvalidArgumentError('It is empty.');
-  return written;
-}

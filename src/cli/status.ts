@@ -5,7 +5,7 @@ import { pause } from '../util/pause.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import { type CliDeps, printJson } from './cli-deps.ts';
 import { addConfigFlags, type ConfigFlags } from './config-options.ts';
-import { withControl } from './control.ts';
+import { CONTROL_EXIT_CODES, withControl } from './control.ts';
 import { interruptible } from './interrupt.ts';
 import { isHostStatus, statusText } from './status-text.ts';
 
@@ -21,7 +21,10 @@ export function addStatus(program: Command, deps: CliDeps): void {
   addConfigFlags(program.command('status').description('show the running gateway of this host'))
     .option('--watch', 'show it again every second')
     .option('--json', 'print it as JSON; with --watch one line each time')
-    .addHelpText('after', '\nExample:\n  $ holdfast status --config holdfast.yaml --watch')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ holdfast status --config holdfast.yaml --watch' + CONTROL_EXIT_CODES,
+    )
     .action(async (flags: StatusFlags) => {
       await withControl(flags, deps, async (control) => {
         if (flags.watch !== true) await show(control, flags, deps);

@@ -40,7 +40,11 @@ export function addSub(program: Command, deps: CliDeps): void {
     .option('--origin <origin>', 'send this Origin header')
     .option('--count <n>', 'end after so many publications', parseCount)
     .option('--json', 'print whole publications, one JSON object a line, instead of their data')
-    .addHelpText('after', '\nExample:\n  $ holdfast sub chat:index --config holdfast.yaml')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ holdfast sub chat:index --config holdfast.yaml\n\n' +
+        'Exit codes: 0 ended by Ctrl-C or --count, 1 refused, 69 no gateway answers, 78 wrong configuration.',
+    )
     .action(async (channel: string, flags: SubFlags) => {
       const config = await configFrom(flags, deps);
       const follower = new Follower({ channel, flags, config, deps });

@@ -6,6 +6,7 @@ import { isFields } from '../util/fields.ts';
 import { type ChangeFlags, changeGateway, movesText } from './change.ts';
 import type { CliDeps } from './cli-deps.ts';
 import { addConfigFlags } from './config-options.ts';
+import { CONTROL_EXIT_CODES } from './control.ts';
 
 interface UpgradeFlags extends ChangeFlags {
   readonly node?: string;
@@ -30,7 +31,8 @@ export function addUpgrade(program: Command, deps: CliDeps): void {
         'sockets, all connections and the state of the embedded engine. Should it not come up, the first one goes on.\n' +
         'Not under pm2, which follows the process that it has started. Interrupting this command stops the upgrade,\n' +
         'until the old workers are ended.\n\n' +
-        'Examples:\n  $ holdfast upgrade --config holdfast.yaml\n  $ holdfast upgrade --node /opt/node-22/bin/node',
+        'Examples:\n  $ holdfast upgrade --config holdfast.yaml\n  $ holdfast upgrade --node /opt/node-22/bin/node' +
+        CONTROL_EXIT_CODES,
     )
     .action(async ({ node = '', ...flags }: UpgradeFlags) => {
       const params = { node };

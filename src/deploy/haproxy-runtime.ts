@@ -63,7 +63,10 @@ export class HaproxyRuntime {
       return await text(socket);
     } catch (cause) {
       const reason = messageOf(cause);
-      throw new UnavailableError(`HAProxy at ${this.address}: ${reason}`, { cause });
+      throw new UnavailableError(
+        `HAProxy at ${this.address}: ${reason} (--haproxy names its runtime socket)`,
+        { cause },
+      );
     } finally {
       socket.destroy();
     }

@@ -1,4 +1,5 @@
 // What can be chosen for the HAProxy in front, and how hosts are written on a command line.
+import { isIPv4 } from 'node:net';
 import { ConfigError } from '../util/errors.ts';
 
 export type Balance =
@@ -123,11 +124,12 @@ function parseServer(address: string, name: string, written: string, defaults: P
   if (/^\$\{\w+\}$/.test(place)) return { ...ports, address: place, isUnix: false };
   const [, host, given] = /^(\[[\da-fA-F:.]+\]|[\w.-]+)(?::(\d{1,5}))?$/.exec(place) ?? [];
   if (host === undefined) throw hostError(written, mistakeIn(place));
+  if (/^[\d.]+$/.test(host) && !isIPv4(host)) throw hostError(written, `${host} is no IPv4 address`);
   if (given !== undefined && !isPort(Number(given))) throw hostError(written, `${given} is no port`);
   return { ...ports, address: `${host}:${given ?? defaults.port}`, isUnix: false };
 }
 
-function isPort(port: number): boolean {
+export function isPort(port: number): boolean {
   return port > 0 && port <= 65_535;
 }
 

@@ -1,5 +1,7 @@
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { unitSockets } from '../../../src/cli/control.ts';
 import { ControlServer, type ControlMethod } from '../../../src/cluster/control-server.ts';
 import type { HostReport } from '../../../src/cluster/host-capacity.ts';
 import type { WorkerStatus } from '../../../src/cluster/host-status.ts';
@@ -135,6 +137,13 @@ t.test('a refusal of the gateway ends with 1, its silence with 69', async (t) =>
   const absent = join(await tempDir(t), 'nobody.sock');
   const run = await cliRun(['status'], { environment: { HOLDFAST_CONTROL_SOCKET: absent } });
   t.match(run, { code: 69, err: `no gateway answers at ${absent}: start one with \`holdfast serve\`` });
+});
+
+t.test('where systemd runs a gateway its control socket is named', async (t) => {
+  const root = await tempDir(t);
+  t.same(unitSockets(root), []);
+  for (const name of ['holdfast', 'holdfast-green', 'holdfast-sockets']) await mkdir(join(root, name));
+  t.same(unitSockets(root), [join(root, 'holdfast/control.sock'), join(root, 'holdfast-green/control.sock')]);
 });
 
 t.test('a gateway that goes away in the middle ends it with 69', async (t) => {

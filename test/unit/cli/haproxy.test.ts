@@ -13,8 +13,19 @@ t.test('hosts and flags that are wrong are named', async (t) => {
   await says(['a=10.0.0.1', 'a=10.0.0.2'], 78, /two servers are named a/);
   await says(['10.0.0.1', '--balance=random'], 78, /--balance random: expected leastconn/);
   await says(['10.0.0.1', '--bind=443'], 2, /ADDRESS:PORT, or :PORT for all addresses/);
+  await says(['10.0.0.1', '--bind=:99999'], 2, /ADDRESS:PORT, or :PORT for all addresses/);
+  await says(['256.0.0.1'], 78, /256\.0\.0\.1 is no IPv4 address/);
+  await says(['10.0.0.1', '--trusted=10.0.0.0/33'], 2, /networks such as 10\.0\.0\.0\/8/);
+  await says(['10.0.0.1', '--trusted=10.0.0.256'], 2, /networks such as 10\.0\.0\.0\/8/);
+  await says(['10.0.0.1', '--canary-from='], 2, /networks such as 10\.0\.0\.0\/8/);
+  await says(['releod'], 2, /releod is no command \(did you mean `holdfast haproxy reload`\?\)/);
   await says(['10.0.0.1', '--per-source=-1'], 2, /a number, 0 or more/);
   await says(['10.0.0.1', '--trusted=offices'], 2, /networks such as 10\.0\.0\.0\/8/);
+});
+
+t.test('a host may be called nearly anything, and there may be nobody to trust', async (t) => {
+  t.match(await cliRun(['haproxy', 'gateway', 'releod:8000', '--trusted=']), { code: 0, err: '' });
+  t.match(await cliRun(['haproxy', '10.0.0.1', '--trusted=::1/128,10.0.0.0/8']), { code: 0, err: '' });
 });
 
 t.test('addresses to bind that HAProxy understands', async (t) => {
