@@ -10,7 +10,7 @@ import { createLogger } from '../../../src/observe/logger.ts';
 import { portOf } from '../../helpers/port-of.ts';
 import { tempDir } from '../../helpers/temp-dir.ts';
 
-const logger = createLogger({ level: 'silent', role: 'primary', pretty: false });
+const logger = createLogger({ level: 'silent', role: 'primary' });
 
 t.test('the control socket', async (t) => {
   const file = join(await tempDir(t), 'file');
