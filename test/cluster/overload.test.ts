@@ -69,7 +69,7 @@ t.test('slow subscribers in a small heap', async (t) => {
 t.test('a flood of connections is refused where it would be too much', async (t) => {
   const gateway = await startGateway(t, {
     workers: 1,
-    config: { client: { stale_close_delay: '2m' }, admission: { max_memory: 60 * 1024 * 1024 } },
+    config: { client: { stale_close_delay: '2m' }, admission: { max_memory: 45 * 1024 * 1024 } },
   });
   const [worker] = await gateway.workerPids();
   const counts = { open: 0, refused: 0 };

@@ -1,5 +1,6 @@
 // A program that a test runs: its output is kept, its end is a promise, and nothing of it outlives the test.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { nodeOptions } from './coverage.ts';
 import { deferred } from './deferred.ts';
 import type { Scope } from './scope.ts';
 import { type Maybe, waitFor, within } from './wait-for.ts';
@@ -22,11 +23,17 @@ export class Child {
   exit: Exit | undefined;
 
   constructor(scope: Scope, command: string, args: readonly string[], options: ChildOptions = {}) {
+    // tap adds to the options of each Node that is spawned here. Not to those of this one, which becomes the program.
+    const given = `NODE_OPTIONS=${nodeOptions(options.env?.['NODE_OPTIONS'])}`;
     // A process group of its own: what it forked can be found, and ended, by its number.
-    this.#process = spawn(command, args, {
+    this.#process = spawn('/usr/bin/env', [given, command, ...args], {
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`, ...options.env },
+      env: {
+        ...process.env,
+        PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`,
+        ...options.env,
+      },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     const keep = (text: string): void => {
