@@ -1,6 +1,6 @@
 // The way from a command to the running gateway of this host: its control socket.
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type ControlClient, connectControl } from '../cluster/control-client.ts';
 import { controlSocketPath } from '../config/control-socket.ts';
 import { hasCode, HoldfastError, UnavailableError } from '../util/errors.ts';
@@ -46,13 +46,24 @@ export async function withControl(
 function absenceText(path: string, cause: unknown): string {
   if (hasCode(cause, 'EACCES') || hasCode(cause, 'EPERM'))
     return `the control socket ${path} belongs to another user: run this as the user of the gateway, or as root`;
-  const units = unitSockets().filter((socket) => socket !== path);
+  const others = [...neighbours(path), ...unitSockets().filter((socket) => socket !== path)];
   const elsewhere =
-    units.length === 0 ? '' : `; that of the systemd unit is HOLDFAST_CONTROL_SOCKET=${units.join(' or ')}`;
+    others.length === 0 ? '' : `, or a socket that is there: HOLDFAST_CONTROL_SOCKET=${others.join(' or ')}`;
   return (
     `no gateway answers at ${path}: start one with \`holdfast serve\`; ` +
     `if it runs, give this command the same --config and user${elsewhere}`
   );
+}
+
+/** Of gateways with another port, where this one would be by default. */
+function neighbours(path: string): readonly string[] {
+  const directory = dirname(path);
+  try {
+    const names = readdirSync(directory).filter((name) => /^holdfast-\d+\.sock$/.test(name));
+    return names.map((name) => join(directory, name)).filter((socket) => socket !== path);
+  } catch {
+    return [];
+  }
 }
 
 /** Of units that run here: systemd makes the directory, which this user may not be allowed to look into. */

@@ -14,6 +14,10 @@ export async function runCommand(): Promise<void> {
     if (error.code !== 'EPIPE') throw error;
     process.exit(0);
   });
+  // Who does not read what is said still gets the exit code.
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   const version = readVersion();
   let served = 0;
   const code = await runCli(process.argv.slice(2), {

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { CliError, ExitCodes } from './cli-error.ts';
 import { type CliDeps, printJson } from './cli-deps.ts';
-import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.ts';
+import { addConfigFlags, configFrom, type ConfigFlags, nonEmpty } from './config-options.ts';
 import { apiUrl } from './gateway-url.ts';
 import { parseJsonText } from './token.ts';
 
@@ -20,7 +20,7 @@ export function addPub(program: Command, deps: CliDeps): void {
     program
       .command('pub')
       .description('publish into a channel through the HTTP API')
-      .argument('<channel>', 'name of the channel')
+      .argument('<channel>', 'name of the channel', nonEmpty)
       .argument('<json>', 'what to publish; - reads it from standard input'),
   )
     .option('--url <url>', 'another gateway, such as http://10.0.0.7:8000', parseUrl)

@@ -6,7 +6,7 @@ import type { StreamPosition } from '../protocol/publication.ts';
 import { pause } from '../util/pause.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import { type CliDeps, note, paint } from './cli-deps.ts';
-import { addConfigFlags, configFrom, type ConfigFlags } from './config-options.ts';
+import { addConfigFlags, configFrom, type ConfigFlags, nonEmpty } from './config-options.ts';
 import { websocketUrl } from './gateway-url.ts';
 import { interruptible } from './interrupt.ts';
 import { parseUrl, unreachable } from './pub.ts';
@@ -23,6 +23,8 @@ interface SubFlags extends ConfigFlags {
   readonly json?: true;
 }
 
+const NO_TOKEN =
+  '; no token was sent: give --config with client.token.hmac_secret_key, or --token, or serve with --dev';
 const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 10_000;
 
@@ -31,7 +33,7 @@ export function addSub(program: Command, deps: CliDeps): void {
     program
       .command('sub')
       .description('print what is published into a channel, live')
-      .argument('<channel>', 'name of the channel'),
+      .argument('<channel>', 'name of the channel', nonEmpty),
   )
     .option('--url <url>', 'another gateway, such as http://10.0.0.7:8000 or wss://example.com', parseUrl)
     .option('--user <id>', 'user of the tokens that are signed when the HMAC secret is configured', 'cli')
@@ -77,11 +79,12 @@ class Follower {
     const url = websocketUrl(config, flags.url);
     const signal = AbortSignal.any([interrupted, this.#enough.signal]);
     while (!signal.aborted) {
+      const tokens = await this.#tokens();
       const end = await tail(
         {
           url,
           channel,
-          ...(await this.#tokens()),
+          ...tokens,
           since: this.#position,
           headers: this.#headers(),
           version: deps.version,
@@ -93,7 +96,11 @@ class Follower {
         signal,
       );
       if (end.kind === 'stopped') return;
-      if (end.kind === 'refused') throw new CliError(ExitCodes.failure, `${url.origin}: ${end.message}`);
+      if (end.kind === 'refused') {
+        const isStranger = tokens.token === undefined && /^(?:closed|error)/.test(end.message);
+        const hint = isStranger && !this.#wasSubscribed ? NO_TOKEN : '';
+        throw new CliError(ExitCodes.failure, `${url.origin}: ${end.message}${hint}`);
+      }
       if (end.kind === 'unreachable' && !this.#wasSubscribed) throw refusedUpgrade(url, end.error);
       const message = end.kind === 'lost' ? end.message : end.error.message;
       const waitMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures);

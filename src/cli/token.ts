@@ -124,7 +124,7 @@ function print(token: string, flags: TokenFlags, { expiresAtMs }: TokenTimes, de
 function parseExpiry(written: string): number | 'never' {
   if (written === 'never') return written;
   const durationMs = parseDuration(written);
-  if (durationMs === undefined)
+  if (durationMs === undefined || durationMs === 0)
     throw new InvalidArgumentError('Write a duration such as 30m or 24h, or `never`.');
   return durationMs;
 }

@@ -1,5 +1,6 @@
 // `holdfast upgrade`: another primary, from the program and the Node that are on disk now, takes everything over from the one
 // that runs, while its clients stay connected.
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { UpgradeProgress } from '../cluster/upgrade.ts';
 import { isFields } from '../util/fields.ts';
@@ -35,7 +36,8 @@ export function addUpgrade(program: Command, deps: CliDeps): void {
         CONTROL_EXIT_CODES,
     )
     .action(async ({ node = '', ...flags }: UpgradeFlags) => {
-      const params = { node };
+      // The gateway works in a directory of its own; a bare name is looked up on its path.
+      const params = { node: node.includes('/') ? resolve(node) : node };
       await changeGateway(flags, deps, { method: 'upgrade', name: 'upgrade', params, format, doneText });
     });
 }

@@ -4,7 +4,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Logger } from '../observe/logger.ts';
-import { asError, ConfigError, HoldfastError, messageOf } from '../util/errors.ts';
+import { asError, ConfigError, HoldfastError, messageOf, UnavailableError } from '../util/errors.ts';
 import { listenBeside } from '../util/listen-beside.ts';
 import { listenError } from '../util/listen-error.ts';
 import { JsonLines, jsonLine } from './json-lines.ts';
@@ -43,7 +43,13 @@ export class ControlServer {
   /** Creates the socket, and its directory, for this user alone. */
   async listen(path: string): Promise<void> {
     makeDirectoryOf(path);
-    await removeStaleSocket(path);
+    await removeStaleSocket(path).catch((error: unknown) => {
+      if (!(error instanceof UnavailableError)) throw error;
+      throw new UnavailableError(
+        `a gateway serves at the control socket ${path} already: \`holdfast status\` shows it; give this one another port, or control.socket`,
+        { cause: error },
+      );
+    });
     const appear = await this.prepare(path);
     appear();
   }

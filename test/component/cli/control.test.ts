@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import t from 'tap';
 import { unitSockets } from '../../../src/cli/control.ts';
 import { ControlServer, type ControlMethod } from '../../../src/cluster/control-server.ts';
@@ -137,6 +137,10 @@ t.test('a refusal of the gateway ends with 1, its silence with 69', async (t) =>
   const absent = join(await tempDir(t), 'nobody.sock');
   const run = await cliRun(['status'], { environment: { HOLDFAST_CONTROL_SOCKET: absent } });
   t.match(run, { code: 69, err: `no gateway answers at ${absent}: start one with \`holdfast serve\`` });
+  const other = join(dirname(absent), 'holdfast-8001.sock');
+  await writeFile(other, '');
+  const again = await cliRun(['status'], { environment: { HOLDFAST_CONTROL_SOCKET: absent } });
+  t.match(again, { code: 69, err: `a socket that is there: HOLDFAST_CONTROL_SOCKET=${other}` });
 });
 
 t.test('where systemd runs a gateway its control socket is named', async (t) => {

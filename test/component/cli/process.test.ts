@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { Child } from '../../helpers/child.ts';
+import { tempDir } from '../../helpers/temp-dir.ts';
 import type { Scope } from '../../helpers/scope.ts';
 
 const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
@@ -24,6 +26,13 @@ t.test('exit codes of the program', async (t) => {
     t.equal(ended.code, code, args.join(' '));
     t.match(ended.output, output);
   }
+});
+
+t.test('nobody reads what it says', async (t) => {
+  const absent = join(await tempDir(t), 'nobody.sock');
+  const command = `HOLDFAST_CONTROL_SOCKET='${absent}' '${process.execPath}' '${MAIN}' status`;
+  const child = new Child(t, '/bin/bash', ['-c', `${command} 2>&1 | true; exit \${PIPESTATUS[0]}`]);
+  t.match(await child.exited, { code: 69 });
 });
 
 t.test('a reader that has seen enough ends it in peace', async (t) => {

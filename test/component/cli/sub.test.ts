@@ -127,7 +127,10 @@ t.test('a refusal for good ends with 1', async (t) => {
       (socket) => socket.send(`${connected}\n{"id":2,"error":{"code":103,"message":"permission denied"}}`),
       /error 103: permission denied/,
     ],
-    [(socket) => socket.close(3500, 'invalid token'), /closed \(3500\): invalid token/],
+    [
+      (socket) => socket.close(3500, 'invalid token'),
+      /closed \(3500\): invalid token; no token was sent: give --config/,
+    ],
     [
       (socket) =>
         socket.send(
@@ -135,7 +138,7 @@ t.test('a refusal for good ends with 1', async (t) => {
         ),
       /unsubscribed \(2000\): server unsubscribe/,
     ],
-    [(socket) => socket.send('hello'), /does not speak the protocol/],
+    [(socket) => socket.send('hello'), /does not speak the protocol of a gateway\n$/],
   ];
   for (const [script, message] of table) {
     const peer = await startPeer(t, script);

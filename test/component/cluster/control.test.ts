@@ -134,7 +134,7 @@ t.test('a stale socket is replaced, a served one or another file is not', async 
   await once(other, 'listening');
   t.teardown(() => other.close());
   const server = new ControlServer({ logger, methods: {} });
-  await t.rejects(server.listen(path), { code: 'HOLDFAST_UNAVAILABLE', message: /in use/ });
+  await t.rejects(server.listen(path), { code: 'HOLDFAST_UNAVAILABLE', message: /already/ });
 
   const file = join(directory, 'file');
   writeFileSync(file, 'precious');

@@ -20,6 +20,12 @@ t.test('the control socket', async (t) => {
     code: 'HOLDFAST_CONFIG',
     message: /^the directory of the control socket .*control\.sock cannot be made .*say with control\.socket/,
   });
+  const path = join(await tempDir(t), 'control.sock');
+  await server.listen(path);
+  await t.rejects(new ControlServer({ logger, methods: {} }).listen(path), {
+    code: 'HOLDFAST_UNAVAILABLE',
+    message: /^a gateway serves at the control socket .*control\.sock already: `holdfast status` shows it/,
+  });
   await server.close();
 });
 
