@@ -4,7 +4,7 @@ import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
 import { HoldfastError, messageOf } from '../util/errors.ts';
 import { pause } from '../util/pause.ts';
-import type { MoveReport } from './ipc.ts';
+import { moveAway, targetFor } from './move-away.ts';
 import type { OrderedMoves } from './ordered-moves.ts';
 import { type MoveFigures, Progress } from './progress.ts';
 import type { WorkerFacts } from './slots.ts';
@@ -53,10 +53,6 @@ export class ReloadError extends HoldfastError {
 
 /** After its connections are gone a worker ends its requests and what it has under way. */
 const KILL_AFTER_MS = 10_000;
-/** Orders to the same worker, when its target dies in between or does not take connections. */
-const MOVE_ATTEMPTS = 5;
-/** Between two of them: descriptors that were all in use may be free again. */
-const REFUSED_PAUSE_MS = 1000;
 
 const LEAVING = 'stopped: this host is leaving';
 
@@ -204,44 +200,28 @@ export class Reload {
 
   /** Why connections do not get through at all; empty when what is left is left because of its clients. */
   async #moveAll(slot: number, from: WorkerProcess, later: readonly number[]): Promise<string> {
-    const { supervisor, logger } = this.#deps;
+    const { supervisor, logger, moves, clock, isLeaving } = this.#deps;
     this.#progress?.tell({ state: 'moving' });
-    let refusal = '';
-    for (let attempt = 1; attempt <= MOVE_ATTEMPTS && from.connected; attempt += 1) {
-      const to = this.#targetFor(slot, from);
-      if (to === undefined) {
-        await pause(500);
-        continue;
-      }
-      const report = await this.#move(from, to, later);
-      if (this.#stopped !== undefined || report.left === 0) return '';
-      logger.warn({ slot, left: report.left, reason: report.ended }, 'not all connections were moved');
-      refusal = report.refused ? `worker ${slot} is not replaced: ${report.ended ?? ''}` : '';
-      if (report.refused) await pause(REFUSED_PAUSE_MS);
-      // Where the target lives, more attempts would end alike.
-      else if (to.connected && supervisor.main(slot) === to) return '';
-    }
-    return refusal;
-  }
-
-  /** The one that replaces it or, while that one is down, any other that serves. */
-  #targetFor(slot: number, from: WorkerProcess): WorkerProcess | undefined {
-    const ready = this.#deps.supervisor.serving().filter((process) => process !== from);
-    return ready.find((process) => process.slot === slot) ?? ready[0];
-  }
-
-  /** Moves what can be moved; resolves to the last report. */
-  #move(from: WorkerProcess, to: WorkerProcess, later: readonly number[]): Promise<MoveReport> {
     const before = this.#progress?.report.moved ?? 0;
-    const { moves, clock } = this.#deps;
     const movingMs = this.#movingMs;
     const startMs = clock.monotonicMs();
-    const ended = moves.run(from, to, ({ moved, left }) => {
-      this.#movingMs = movingMs + clock.monotonicMs() - startMs;
-      this.#progress?.tellMoves(before + moved, left + this.#leftOf(later), this.#movingMs);
-    });
-    if (this.#stopped !== undefined) moves.stop();
-    return ended;
+    const refusal = await moveAway(
+      { moves, logger, pause },
+      {
+        from,
+        target: () =>
+          targetFor(
+            slot,
+            supervisor.serving().filter((process) => process !== from),
+          ),
+        isStopped: () => this.#stopped !== undefined || isLeaving(),
+        onReport: (moved, left) => {
+          this.#movingMs = movingMs + clock.monotonicMs() - startMs;
+          this.#progress?.tellMoves(before + moved, left + this.#leftOf(later), this.#movingMs);
+        },
+      },
+    );
+    return refusal === '' ? '' : `worker ${slot} is not replaced: ${refusal}`;
   }
 
   /** What could not be moved is closed over some time; its clients come back by themselves. */

@@ -6,10 +6,10 @@ import type { Clock } from '../util/clock.ts';
 import { HoldfastError, messageOf } from '../util/errors.ts';
 import { pause } from '../util/pause.ts';
 import { planDrain } from './drain-state.ts';
+import { moveAway, targetFor } from './move-away.ts';
 import type { MovePeer } from './move-relay.ts';
 import type { OrderedMoves } from './ordered-moves.ts';
 import type { SuccessionLeave } from './predecessor.ts';
-import type { RemoteWorker } from './primary-link.ts';
 import { type MoveFigures, Progress } from './progress.ts';
 import type { ReloadPolicy } from './reload.ts';
 import type { Successor } from './successor.ts';
@@ -70,13 +70,10 @@ export const LEAVING = 'this host is leaving';
 const ANSWER_MS = 20_000;
 /** After its connections are gone a worker ends its requests and what it has under way. */
 const KILL_AFTER_MS = 10_000;
+/** The same for one that has never had any. */
+const KILL_UNUSED_AFTER_MS = 3000;
 /** Of the time in which this process has to end: the other primary ends a moment before. */
 const LEAVE_SHARE = 0.8;
-const MOVE_ATTEMPTS = 5;
-/** Between two of them: descriptors that were all in use may be free again. */
-const REFUSED_PAUSE_MS = 1000;
-/** A worker that has died is replaced in about a second. */
-const NO_TARGET_PAUSE_MS = 500;
 const RETRY_PAUSE_MS = 200;
 /** Connections accepted before reach their workers. */
 const DELIVERY_MS = 2000;
@@ -87,6 +84,8 @@ export class Upgrade {
   #progress: Progress<UpgradeProgress> | undefined;
   #successor: Successor | undefined;
   #aborted: string | undefined;
+  /** The other one may have connections. */
+  #isShared = false;
   /** The own workers are ended: it goes through, or they are started again. */
   #isFinal = false;
   /** From here on nothing stops it: whoever was moved would be closed instead of moved back. */
@@ -111,6 +110,7 @@ export class Upgrade {
     const { logger, clock, passOn, start } = this.#deps;
     const startMs = clock.monotonicMs();
     this.#aborted = undefined;
+    this.#isShared = false;
     this.#isFinal = false;
     this.#isPuttingBack = false;
     this.#startedMovingMs = 0;
@@ -145,6 +145,8 @@ export class Upgrade {
   leave(withinMs: number): void {
     this.#leaveByMs ??= this.#deps.clock.monotonicMs() + withinMs;
     this.abort(LEAVING);
+    // Also what is being put back: there is nowhere to put it any more.
+    this.#deps.moves.stop();
   }
 
   /** Stops, and puts back what is not done; may be said again. False when nothing is under way, or when it is too late. */
@@ -165,6 +167,7 @@ export class Upgrade {
     const obstacle = this.#obstacle(successor, policy);
     if (obstacle === '') await this.#fly(successor);
     this.#check();
+    this.#isShared = true;
     await successor.ask('serve', null, ANSWER_MS);
     passOn(successor);
     this.#progress?.tell({ state: 'moving' });
@@ -231,58 +234,41 @@ export class Upgrade {
     this.#startedMovingMs = clock.monotonicMs();
     const own = supervisor.serving();
     await this.#untilDelivered(own);
+    const isStopped = (): boolean => this.#aborted !== undefined || !successor.isAlive;
     for (const from of own) {
-      if (this.#aborted !== undefined || !successor.isAlive) return '';
+      if (isStopped()) return '';
       this.#progress?.tell({ worker: from.slot });
-      const refusal = await this.#moveFrom(from, () => targetFor(from.slot, successor.workers));
+      const refusal = await this.#moveFrom(from, () => targetFor(from.slot, successor.workers), isStopped);
       if (refusal !== '') return `worker ${from.slot} is not replaced: ${refusal}`;
     }
     return '';
   }
 
-  async #moveFrom(from: MovePeer, target: () => MovePeer | undefined): Promise<string> {
+  #moveFrom(from: MovePeer, target: () => MovePeer | undefined, isStopped: () => boolean): Promise<string> {
     const { clock, logger, moves } = this.#deps;
-    let refusal = '';
-    for (let attempt = 1; attempt <= MOVE_ATTEMPTS && from.connected; attempt += 1) {
-      const to = target();
-      if (to === undefined) {
-        refusal = 'there is no worker that could have its connections';
-        await pause(NO_TARGET_PAUSE_MS);
-        continue;
-      }
-      const before = this.#progress?.report.moved ?? 0;
-      const ended = moves.run(from, to, ({ moved }) => {
-        const movingMs = clock.monotonicMs() - this.#startedMovingMs;
-        this.#progress?.tellMoves(before + moved, this.#left(), movingMs);
-      });
-      if (this.#aborted !== undefined) moves.stop();
-      const report = await ended;
-      if (report.left === 0 || this.#aborted !== undefined) return '';
-      logger.warn(
-        { pid: from.pid, left: report.left, reason: report.ended },
-        'not all connections were moved',
-      );
-      refusal = report.refused ? (report.ended ?? '') : '';
-      if (report.refused) await pause(REFUSED_PAUSE_MS);
-      // Where the target lives, more attempts would end alike.
-      else if (to.connected) return '';
-    }
-    return from.connected ? refusal : '';
+    const before = this.#progress?.report.moved ?? 0;
+    const onReport = (moved: number): void => {
+      const movingMs = clock.monotonicMs() - this.#startedMovingMs;
+      this.#progress?.tellMoves(before + moved, this.#left(), movingMs);
+    };
+    return moveAway({ moves, logger, pause }, { from, target, isStopped, onReport });
   }
 
   /** As much as may be is as it was. */
   async #giveUp(successor: Successor, policy: ReloadPolicy): Promise<void> {
-    const { supervisor, passOn, revive, logger } = this.#deps;
+    const { supervisor, passOn, revive, logger, isLeaving } = this.#deps;
     this.#isPuttingBack = true;
     this.#aborted = undefined;
     this.#progress?.tell({ state: 'putting-back' });
     if (this.#isFinal) await revive();
-    if (successor.isAlive && !this.#deps.isLeaving()) {
+    // Nobody watches over its workers before: one of them may hang, and would be waited for for ever.
+    if (this.#isShared && successor.isAlive && !isLeaving()) {
       try {
         await successor.ask('retire', null, ANSWER_MS);
         passOn(undefined);
-        const own = supervisor.serving();
-        for (const from of successor.workers) await this.#moveFrom(from, () => targetFor(from.slot, own));
+        for (const from of successor.workers) {
+          await this.#moveFrom(from, () => targetFor(from.slot, supervisor.serving()), isLeaving);
+        }
       } catch (error) {
         logger.warn({ reason: messageOf(error) }, 'the new primary gives nothing back');
       }
@@ -294,6 +280,7 @@ export class Upgrade {
   #endOf(policy: ReloadPolicy): SuccessionLeave {
     const { clock, isLeaving } = this.#deps;
     if (!isLeaving() || this.#leaveByMs === undefined) {
+      if (!this.#isShared) return { overMs: 0, killAfterMs: KILL_UNUSED_AFTER_MS };
       return { overMs: policy.restMs, killAfterMs: policy.restMs + KILL_AFTER_MS };
     }
     const { drainMs, killAfterMs } = planDrain(
@@ -335,13 +322,4 @@ export class Upgrade {
       leftMs: null,
     };
   }
-}
-
-/** The one of the same number or, where there are fewer, another one: always the same. */
-function targetFor<Peer extends RemoteWorker | WorkerProcess>(
-  slot: number,
-  peers: readonly Peer[],
-): Peer | undefined {
-  const ready = peers.filter(({ connected }) => connected);
-  return ready.find((peer) => peer.slot === slot) ?? ready[slot % Math.max(1, ready.length)];
 }
