@@ -50,6 +50,8 @@ export class PrimaryUpgrade {
   #running: Promise<unknown> = Promise.resolve();
   #successor: Successor | undefined;
   #isReplaced = false;
+  /** The gateway, when it is not this primary any more. */
+  #replacement: Successor | undefined;
 
   constructor(deps: PrimaryUpgradeDeps) {
     this.#deps = deps;
@@ -89,6 +91,12 @@ export class PrimaryUpgrade {
   /** Another primary has its doors open, and gets who comes to those of this one. */
   get isPassingOn(): boolean {
     return this.#successor !== undefined;
+  }
+
+  /** Told to end when another primary is the gateway: that one is meant. False when this one still is. */
+  endReplacement(): boolean {
+    this.#replacement?.terminate();
+    return this.#replacement !== undefined;
   }
 
   /** Resolves when another primary is the gateway. */
@@ -215,6 +223,7 @@ export class PrimaryUpgrade {
     await endsWithin(successor.whenEmpty(), LAST_WORDS_MS);
     // Told to end when it was too late to stop: it was the gateway that was meant.
     if (isLeaving()) successor.terminate();
+    this.#replacement = successor;
     successor.release();
   }
 

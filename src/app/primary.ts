@@ -308,7 +308,8 @@ class Primary {
 
   /** Takes down what is up, whatever that is. */
   async close(): Promise<void> {
-    for (const [signal, act] of this.#signals) process.off(signal, act);
+    // Until the end of this process what it is told is meant for the one that has replaced it.
+    if (!this.#upgrade.isReplaced) this.#listenNoMore();
     await this.#upgrade.close();
     // Of what is only once on a host nothing is removed that another primary has, or still has.
     const isOthers = this.#upgrade.isReplaced || (this.#succession !== undefined && !this.#isGateway);
@@ -326,6 +327,7 @@ class Primary {
     await Promise.all([this.#control.close(isOthers), this.#engine?.close(isOthers), this.#notifier.close()]);
     if (this.#runtimeDirectory !== undefined && !isOthers)
       rmSync(this.#runtimeDirectory, { recursive: true, force: true });
+    this.#listenNoMore();
   }
 
   async #serve(): Promise<void> {
@@ -367,7 +369,12 @@ class Primary {
     return this.#leaving.drain;
   }
 
+  #listenNoMore(): void {
+    for (const [signal, act] of this.#signals) process.off(signal, act);
+  }
+
   #onEndSignal(signal: NodeJS.Signals): void {
+    if (this.#upgrade.endReplacement()) return;
     const leave = (): void => this.#drain.signal(signal);
     if (this.#succession?.stop(signal, leave) !== true) leave();
   }

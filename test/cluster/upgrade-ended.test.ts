@@ -58,3 +58,42 @@ t.test('the new primary told to end: everybody is put back, and it goes', async 
   t.same(await gateway.stop(), { code: 0, signal: null });
   t.same(await readdir(temporary), []);
 });
+
+t.test(
+  'the new primary told to end when it is too late to stop: it leaves once, and nobody hangs',
+  async (t) => {
+    const temporary = await tempDir(t);
+    const gateway = await startGateway(t, {
+      config: { channel: CROWD_CHANNELS },
+      env: { TMPDIR: temporary },
+    });
+    const crowd = await crowdAt(t, gateway);
+    let successor = 0;
+    const ended = await upgradeUntil(t, gateway, 'closing', (pid) => {
+      successor = pid;
+      process.kill(pid, 'SIGTERM');
+    });
+    t.comment(ended instanceof Error ? ended.message : 'upgraded');
+    await waitFor('its end', () => !isAlive(successor), LIMIT_MS);
+    // A second time would mean to hurry.
+    t.equal(gateway.logged('asked to leave').length, 1);
+    t.notOk(gateway.logged('worker killed').length, 'all end by themselves');
+    // It was the gateway by then, or the old one has gone on.
+    if (gateway.child.exit === undefined && currentPrimary(gateway) === gateway.child.pid) {
+      await waitFor('everybody to be there', () => crowd.connected === CLIENTS, LIMIT_MS);
+      gateway.child.signal('SIGTERM');
+    }
+    await waitFor('the end of all processes', () => !gateway.child.groupIsAlive, LIMIT_MS);
+    crowd.leave();
+    await crowd.hush(false);
+    t.same(await readdir(temporary), []);
+  },
+);
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
