@@ -99,7 +99,8 @@ export class FrameTracker {
 /** To be called before ws gets the socket: it has to see each chunk first. */
 export function track(socket: Duplex): FrameTracker {
   const tracker = new FrameTracker();
-  socket.on('data', (chunk: Buffer) => tracker.push(chunk));
+  // 'on' would let the socket flow, and what ws puts back of the bytes behind the upgrade would pass before ws listens.
+  socket.prependListener('data', (chunk: Buffer) => tracker.push(chunk));
   return tracker;
 }
 
