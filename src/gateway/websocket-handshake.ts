@@ -104,13 +104,28 @@ function createServer(maxPayload: number, closeTimeout: number, compresses: bool
   return new WebSocketServer(options);
 }
 
-const OUR_EXTENSION = 'permessage-deflate; server_no_context_takeover; client_no_context_takeover';
+const EXTENSION = 'permessage-deflate';
+const OUR_EXTENSION = `${EXTENSION}; server_no_context_takeover; client_no_context_takeover`;
 
-/** Offers of a smaller window are left out: messages for everybody are compressed with the largest one. */
+/** What an offer may say (RFC 7692 §7.1); names are compared as they are. */
+const PARAMETER =
+  /^(?:(?:server|client)_no_context_takeover|client_max_window_bits(?:="?(?:[89]|1[0-5])"?)?)$/;
+
+/**
+ * Offers that cannot be taken are left out, as if they had not been made: ws would refuse the client. So are those of a
+ * smaller window for us: messages for everybody are compressed with the largest one.
+ */
 function usableOffers(header: string | undefined): string {
   return (header ?? '')
     .split(',')
     .map((offer) => offer.trim())
-    .filter((offer) => /^permessage-deflate\s*(?:;|$)/i.test(offer) && !/server_max_window_bits/i.test(offer))
+    .filter(isUsable)
     .join(', ');
+}
+
+function isUsable(offer: string): boolean {
+  const [extension, ...parameters] = offer.split(';').map((part) => part.trim());
+  const names = new Set(parameters.map((parameter) => /^\w*/.exec(parameter)?.[0]));
+  const isEachOnce = names.size === parameters.length;
+  return extension === EXTENSION && isEachOnce && parameters.every((parameter) => PARAMETER.test(parameter));
 }

@@ -214,18 +214,34 @@ t.test('all compressing clients are sent the same bytes, whatever they got befor
   for (const raw of raws) t.same((await raw.frame())?.payload, frame.subarray(2));
 });
 
-t.test('offers that ask for less memory are declined rather than refused', async (t) => {
+t.test('offers that cannot be taken are declined rather than refused', async (t) => {
   const server = await start(t, COMPRESSED);
   const ask = async (offer: string): Promise<string> => {
     const raw = await RawSocket.open(t, server.parts.port);
     raw.write(handshake(WS, [`Sec-WebSocket-Extensions: ${offer}`]));
     return (await raw.head()) ?? '';
   };
-  t.notMatch(await ask('permessage-deflate; server_max_window_bits=10'), /extensions/i);
-  t.notMatch(await ask('x-webkit-deflate-frame'), /extensions/i);
-  const several = 'x-other, permessage-deflate; server_max_window_bits=10, permessage-deflate';
-  t.match(await ask(several), /^HTTP\/1\.1 101 [^]*extensions: permessage-deflate/i);
-  t.match(await ask('permessage-deflate; nonsense'), /^HTTP\/1\.1 400 /);
+  for (const offer of [
+    'permessage-deflate; server_max_window_bits=10',
+    'x-webkit-deflate-frame',
+    'PERMESSAGE-DEFLATE',
+    'permessage-deflate; nonsense',
+    'permessage-deflate; client_max_window_bits=16',
+    'permessage-deflate; client_max_window_bits = 9',
+    'permessage-deflate;',
+    'permessage-deflate; client_no_context_takeover; client_no_context_takeover',
+  ]) {
+    const answer = await ask(offer);
+    t.match(answer, /^HTTP\/1\.1 101 /, offer);
+    t.notMatch(answer, /extensions/i, offer);
+    const connection = [...server.parts.open.all()].at(-1);
+    t.equal(connection?.transport.format.deflate, undefined, `${offer}: nothing is compressed`);
+  }
+  for (const offer of [
+    'x-other, permessage-deflate; server_max_window_bits=10, permessage-deflate',
+    'permessage-deflate; client_max_window_bits="9" ;server_no_context_takeover',
+  ])
+    t.match(await ask(offer), /^HTTP\/1\.1 101 [^]*extensions: permessage-deflate/i);
 });
 
 t.test('a small message that grows without end is cut off (1009)', async (t) => {
