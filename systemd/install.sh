@@ -2,6 +2,8 @@
 # Puts Holdfast on a Debian 12 host: program, user, units, drop-ins, kernel settings. Run again, it changes only what differs;
 # a configuration that is there stays as it is.
 set -euo pipefail
+# The service is another user, who has to read the program, however careful root is otherwise.
+umask 022
 
 usage() {
   cat <<'TEXT'
@@ -13,20 +15,27 @@ usage: systemd/install.sh [--dry-run] [--uninstall] [--colour blue|green] [--roo
 TEXT
 }
 
+wrong() {
+  echo "install.sh: $1" >&2
+  usage >&2
+  exit 2
+}
+
 source_dir=$(cd "$(dirname "$0")/.." && pwd)
 dry_run='' uninstall='' root='' colour=''
 while [ $# -gt 0 ]; do
   case $1 in
   --dry-run) dry_run=1 ;;
   --uninstall) uninstall=1 ;;
-  --colour) colour=${2:?--colour needs blue or green} && shift ;;
-  --root) root=${2:?--root needs a directory} && shift ;;
-  --help) usage && exit 0 ;;
-  *) usage >&2 && exit 2 ;;
+  --colour) colour=${2-none} && shift $(($# > 1)) ;;
+  --root) root=${2-} && shift $(($# > 1)) && [ -n "$root" ] || wrong '--root needs a directory' ;;
+  -h | --help) usage && exit 0 ;;
+  *) wrong "unknown argument $1" ;;
   esac
   shift
 done
-case $colour in '' | blue | green) ;; *) usage >&2 && exit 2 ;; esac
+[ -z "$uninstall" ] || [ -z "$colour" ] || wrong '--uninstall takes both colours away: leave --colour out'
+case $colour in '' | blue | green) ;; *) wrong '--colour is blue or green' ;; esac
 prefix=/opt/holdfast${colour:+-$colour}
 [ -n "$root" ] || [ -n "$dry_run" ] || [ "$(id -u)" = 0 ] || { echo 'install.sh: run it as root' >&2 && exit 1; }
 
@@ -69,16 +78,27 @@ fi
 
 # A colour of its own is a directory; until then it is the program that both share.
 [ ! -L "$root$prefix" ] || do_it rm "$root$prefix"
+# Packages before the program, and both beside the old ones first: workers that start meanwhile find either all of the one or all
+# of the other, and an installation that fails is gone on with by the next run.
+if [ -z "$root" ] && ! cmp -s "$source_dir/package-lock.json" "$prefix/node_modules/.installed-lock.json"; then
+  do_it rm -rf "$prefix/packages.new"
+  for name in package.json package-lock.json; do do_it install -D -m 0644 "$source_dir/$name" "$prefix/packages.new/$name"; done
+  do_it npm ci --prefix "$prefix/packages.new" --omit=dev --ignore-scripts --no-progress
+  do_it cp "$source_dir/package-lock.json" "$prefix/packages.new/node_modules/.installed-lock.json"
+  [ ! -d "$prefix/node_modules" ] || do_it mv "$prefix/node_modules" "$prefix/packages.new/old"
+  do_it mv "$prefix/packages.new/node_modules" "$prefix/node_modules"
+  do_it rm -rf "$prefix/packages.new"
+fi
 for name in package.json package-lock.json; do put 0644 "$source_dir/$name" "$prefix/$name"; done
 if ! diff -rq "$source_dir/dist" "$root$prefix/dist" >/dev/null 2>&1; then
   do_it mkdir -p "$root$prefix"
-  # Beside the old one first: workers that start meanwhile find either all of the one or all of the other.
   do_it rm -rf "$root$prefix/dist.new" "$root$prefix/dist.old"
   do_it cp -r "$source_dir/dist" "$root$prefix/dist.new"
+  # The compiler makes no programs; a link to it in the path shall be one.
+  do_it chmod 0755 "$root$prefix/dist.new/main.js"
   [ ! -d "$root$prefix/dist" ] || do_it mv "$root$prefix/dist" "$root$prefix/dist.old"
   do_it mv "$root$prefix/dist.new" "$root$prefix/dist"
   do_it rm -rf "$root$prefix/dist.old"
-  live npm ci --prefix "$prefix" --omit=dev --ignore-scripts --no-progress
 fi
 for each in blue green; do
   [ -e "$root/opt/holdfast-$each" ] || [ -L "$root/opt/holdfast-$each" ] || do_it ln -s holdfast "$root/opt/holdfast-$each"
@@ -94,6 +114,9 @@ if [ ! -e "$root/etc/holdfast/holdfast.yaml" ]; then
 fi
 live systemctl daemon-reload
 live sysctl --quiet --system
+if [ -z "$root" ] && ! /usr/bin/node --eval "const [a, b] = process.versions.node.split('.'); process.exit(a * 100 + +b >= 2019 ? 0 : 1)" 2>/dev/null; then
+  echo 'warning: the units start /usr/bin/node, which has to be Node 20.19 or newer: install it there, or name yours by `systemctl edit`' >&2
+fi
 cat <<'TEXT'
 next: write /etc/holdfast/holdfast.yaml (holdfast defaults), then
   systemctl enable --now holdfast            on TCP

@@ -1,6 +1,6 @@
 // The units: valid, as closed as promised, in step with the configuration; installed and removed again; sockets from systemd.
 import { existsSync } from 'node:fs';
-import { copyFile, cp, readFile, readlink, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { parseDuration } from '../../src/config/duration.ts';
@@ -87,7 +87,8 @@ t.test('installs, installs again without a change, and uninstalls', async (t) =>
   t.notOk(existsSync(join(root, 'etc')), 'a dry run does nothing');
   await install();
   t.equal(await readFile(unit, 'utf8'), await readFile(join(FOLDER, 'holdfast.service'), 'utf8'));
-  t.ok(existsSync(join(root, 'opt/holdfast/dist/main.js')));
+  const { mode } = await stat(join(root, 'opt/holdfast/dist/main.js'));
+  t.equal(mode & 0o777, 0o755, 'a program for everybody');
   const config = join(root, 'etc/holdfast/holdfast.yaml');
   await writeFile(config, 'workers: 2\n');
   t.notMatch(await install(), /^\+/m, 'nothing to do');
@@ -105,7 +106,11 @@ t.test('installs, installs again without a change, and uninstalls', async (t) =>
   t.equal(await readFile(main('green'), 'utf8'), 'newer');
   t.equal(await readFile(main('blue'), 'utf8'), built, 'blue is as it was');
   t.notMatch(await install('--colour', 'green'), /^\+/m, 'nothing to do');
-  await t.rejects(install('--colour', 'red'), /usage/);
+  await t.rejects(install('--colour', 'red'), /--colour is blue or green\nusage/);
+  await t.rejects(install('--colour'), /"code":2.*\n.*--colour is blue or green/);
+  await t.rejects(install('--frob'), /unknown argument --frob\nusage/);
+  await t.rejects(install('--uninstall', '--colour', 'green'), /leave --colour out/);
+  t.ok(existsSync(unit), 'nothing is taken away then');
 
   await install('--uninstall');
   for (const path of [
@@ -117,6 +122,39 @@ t.test('installs, installs again without a change, and uninstalls', async (t) =>
     t.notOk(existsSync(path), path);
   }
   t.ok(existsSync(config), 'the configuration stays');
+});
+
+/** Programs of the system that an installation calls, and an npm that is told whether it has a network. */
+const STAND_INS = `
+cd "$1" && mkdir bin && PATH=$PWD/bin:$PATH
+for name in systemctl sysctl useradd chown; do ln -s /bin/true bin/$name; done
+printf '%s\\n' '#!/bin/sh' '[ -n "$NETWORK" ] && mkdir -p "$3/node_modules/ws"' > bin/npm && chmod +x bin/npm
+for place in /opt /etc; do mount -t tmpfs none $place; done
+umask 077
+systemd/install.sh > log 2>&1 && exit 1
+[ ! -e /opt/holdfast/dist ] || exit 2
+NETWORK=1 systemd/install.sh > log 2>&1 || exit 3
+[ -d /opt/holdfast/node_modules/ws ] && [ -x /opt/holdfast/dist/main.js ] || exit 4
+[ "$(stat -c %a /opt/holdfast /opt/holdfast/node_modules/ws | sort -u)" = 755 ] || exit 5
+! NETWORK=1 systemd/install.sh | grep npm || exit 6
+echo >> package-lock.json
+NETWORK=1 systemd/install.sh | grep npm || exit 7
+`;
+
+t.test('packages come whole or not at all, and anew only when they are others', async (t) => {
+  const source = await tempDir(t);
+  for (const name of ['systemd', 'docs', 'package.json', 'package-lock.json'])
+    await cp(join(process.cwd(), name), join(source, name), { recursive: true });
+  await mkdir(join(source, 'dist'));
+  await writeFile(join(source, 'dist/main.js'), '');
+  const asRoot = ['--mount', '--map-root-user'];
+  const may = await new Child(t, 'unshare', [...asRoot, 'mount', '-t', 'tmpfs', 'none', '/opt']).exited;
+  if (may.code !== 0) {
+    t.comment('not gone through here: this user may not mount');
+    return;
+  }
+  const child = new Child(t, 'unshare', [...asRoot, 'bash', '-c', STAND_INS, 'bash', source]);
+  t.match(await child.exited, { code: 0 }, child.output);
 });
 
 t.test('serves at a socket that systemd opened', async (t) => {
