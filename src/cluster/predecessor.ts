@@ -102,6 +102,7 @@ export class Predecessor {
   }
 
   async #onAsked(method: string, params: unknown): Promise<unknown> {
+    if (method === 'ping') return null;
     const orders = this.#orders;
     if (orders === undefined) throw new UnavailableError('the new primary is not that far');
     switch (method) {

@@ -4,6 +4,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';
 import { UnavailableError } from '../util/errors.ts';
 import { finishDisconnect } from '../util/native-handle.ts';
+import { defaultHeartbeatPolicy, type HeartbeatPolicy, isDebugged, judgeSilence } from './heartbeat.ts';
 import type { DoorKind, MoveReport } from './ipc.ts';
 import type { SuccessionLeave } from './predecessor.ts';
 import type { MoveRelay } from './move-relay.ts';
@@ -48,13 +49,20 @@ export class Successor {
   readonly #supervisor: Supervisor;
   readonly #link: PrimaryLink;
   readonly #exited: Promise<void>;
+  readonly #patience: HeartbeatPolicy;
   readonly #sockets: readonly (readonly [place: string, fd: number])[];
   #isReady = false;
   #failure: string | undefined;
   #onChange: (() => void) | undefined;
   #said = 'nothing';
+  #watch: NodeJS.Timeout | undefined;
+  #isHung = false;
 
-  constructor(what: SuccessorProgram, deps: SuccessorDeps) {
+  constructor(
+    what: SuccessorProgram,
+    deps: SuccessorDeps,
+    patience: HeartbeatPolicy = defaultHeartbeatPolicy,
+  ) {
     this.#child = fork(what.program, [...what.args], {
       execPath: what.node,
       execArgv: [...what.nodeArgs],
@@ -66,6 +74,7 @@ export class Successor {
     this.#sockets = what.sockets.map(([place], index) => [place, FIRST_INHERITED + index]);
     const { supervisor, relay } = deps;
     this.#supervisor = supervisor;
+    this.#patience = patience;
     this.#link = new PrimaryLink({
       end: this.#child,
       onAsked: (method, params) => this.#onAsked(method, params, deps),
@@ -75,6 +84,7 @@ export class Successor {
       onConnection: deps.onConnection,
       onPiece: () => undefined,
       onEnd: () => {
+        clearInterval(this.#watch);
         supervisor.unobserve(this.#link);
         // Its exit says more.
         setTimeout(() => this.#fail('the new primary has ended'), EXIT_MS).unref();
@@ -102,6 +112,11 @@ export class Successor {
 
   get isAlive(): boolean {
     return this.#link.isOpen && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Of one that is not alive any more. */
+  get endText(): string {
+    return this.#isHung ? 'the new primary did not answer, and was killed' : 'the new primary has ended';
   }
 
   /** Its workers that are ready now. */
@@ -162,6 +177,7 @@ export class Successor {
       await this.#exited;
       clearTimeout(timer);
     }
+    clearInterval(this.#watch);
     this.#link.close();
     // The link says so only when the channel has ended before the process.
     this.#supervisor.unobserve(this.#link);
@@ -179,6 +195,7 @@ export class Successor {
 
   /** It is the gateway now; this process may end. */
   release(): void {
+    clearInterval(this.#watch);
     this.#link.close();
     if (this.#child.connected) this.#child.disconnect();
     this.#child.unref();
@@ -196,6 +213,7 @@ export class Successor {
         return Promise.resolve({ ...facts, version: SUCCESSION_VERSION, sockets: this.#sockets });
       case 'ready':
         this.#isReady = true;
+        this.#watchOver();
         this.#onChange?.();
         return Promise.resolve(null);
       case 'stop':
@@ -207,6 +225,26 @@ export class Successor {
       default:
         throw new UnavailableError(`this primary knows no '${method}'`);
     }
+  }
+
+  /** What is on its way to one that hangs would be waited for for ever. Until it is ready it has another deadline. */
+  #watchOver(): void {
+    const patience = this.#patience;
+    const { intervalMs, hungMs } = patience;
+    let unanswered = 0;
+    const answered = (): void => {
+      unanswered = 0;
+    };
+    this.#watch ??= setInterval(() => {
+      const { pid } = this.#child;
+      if (judgeSilence(unanswered, patience) === 'hung' && pid !== undefined && !isDebugged(pid)) {
+        this.#isHung = true;
+        this.kill();
+      }
+      // A refusal is an answer, too; that there was none in time is not.
+      if (unanswered === 0) this.#link.ask('ping', null, hungMs * 2).then(answered, answered);
+      unanswered += 1;
+    }, intervalMs);
   }
 
   #fail(reason: string): void {

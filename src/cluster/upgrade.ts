@@ -301,7 +301,8 @@ export class Upgrade {
   #check(): void {
     if (this.#aborted !== undefined) throw new UpgradeError(`stopped: ${this.#aborted}`);
     if (this.#deps.isLeaving()) throw new UpgradeError(LEAVING);
-    if (this.#successor?.isAlive !== true) throw new UpgradeError('the new primary has ended');
+    const successor = this.#successor;
+    if (successor?.isAlive !== true) throw new UpgradeError(successor?.endText ?? 'there is no new primary');
   }
 
   #left(): number {

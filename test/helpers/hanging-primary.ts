@@ -1,0 +1,6 @@
+// A primary that could take over and then hangs.
+import { Predecessor } from '../../src/cluster/predecessor.ts';
+
+const predecessor = await Predecessor.meet(process);
+await predecessor.ready();
+for (;;) Math.random();
