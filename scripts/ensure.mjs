@@ -17,7 +17,11 @@ export function ensurePackages() {
 }
 
 export function ensureBuild() {
-  if (newestMs(['src', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']) <= builtMs()) return;
+  if (
+    newestMs(['src', 'scripts/bundle.mjs', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json']) <=
+    builtMs()
+  )
+    return;
   say('building');
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   run('npm', ['run', '--silent', 'build']);

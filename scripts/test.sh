@@ -14,6 +14,8 @@ command -v chromium-headless-shell chromium chromium-browser google-chrome >/dev
 # Afresh, so that a test whose source is gone does not run on.
 rm -rf .build
 node_modules/.bin/tsc
+# As it is built for users, for tests of how they run it.
+node scripts/bundle.mjs .build/dist
 mkdir -p .tap
 [ $# -eq 0 ] || set -- --allow-incomplete-coverage "$@"
 results=.tap/results.tap

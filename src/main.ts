@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The program: a worker when a primary forked it, else the command line.
 import cluster from 'node:cluster';
+import { fileURLToPath } from 'node:url';
 
 if (cluster.isWorker) {
   const [{ runWorker }, { endFailedWorker }] = await Promise.all([
@@ -10,5 +11,6 @@ if (cluster.isWorker) {
   await runWorker().catch(endFailedWorker);
 } else {
   const { runCommand } = await import('./cli/main.ts');
-  await runCommand();
+  // Its workers run this file, too.
+  await runCommand(fileURLToPath(import.meta.url));
 }

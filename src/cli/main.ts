@@ -1,14 +1,11 @@
 // The command line in its process: real streams, real time, and the exit code.
-import { fileURLToPath } from 'node:url';
 import { systemClock } from '../util/clock.ts';
 import { readVersion } from '../util/version.ts';
 import { askAtTerminal } from './ask.ts';
 import { runCli } from './program.ts';
 
-/** The program that the primary forks its workers from: the same one, compiled. */
-const PROGRAM = fileURLToPath(new URL('../main.js', import.meta.url));
-
-export async function runCommand(): Promise<void> {
+/** `program`: the file that was started, compiled. */
+export async function runCommand(program: string): Promise<void> {
   // The reader of a pipe may have seen enough: `holdfast defaults | head`.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
@@ -26,7 +23,7 @@ export async function runCommand(): Promise<void> {
     stderr: process.stderr,
     clock: systemClock,
     version,
-    program: PROGRAM,
+    program,
     readText: async () => {
       let text = '';
       for await (const chunk of process.stdin.setEncoding('utf8')) text += String(chunk);
@@ -53,7 +50,7 @@ export async function runCommand(): Promise<void> {
         logger,
         version,
         environment: process.env,
-        workerProgram: PROGRAM,
+        workerProgram: program,
         reread,
         predecessor,
       });

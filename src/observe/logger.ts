@@ -58,8 +58,8 @@ export function createLogger(options: LoggerOptions): Logger {
 /** stdout as it suits its reader. */
 export async function standardOutput(): Promise<DestinationStream> {
   if (!process.stdout.isTTY) return jsonLines();
-  const { build } = await import('pino-pretty');
-  return build({
+  const { default: pinoPretty } = await import('pino-pretty');
+  return pinoPretty({
     colorize: true,
     translateTime: 'SYS:HH:MM:ss.l',
     ignore: 'pid,hostname',

@@ -1,4 +1,5 @@
-// The version of this program, from the package.json above this file: `dist/` and `.build/src/` lie at different depths.
+// The version of this program, from the package.json above this file: `dist/chunks/` and `.build/src/util/` lie at different
+// depths.
 import { readFileSync } from 'node:fs';
 
 export function readVersion(): string {

@@ -1,5 +1,6 @@
 // The gateway itself is replaced, again and again, while official clients talk and others arrive: none of them notices.
 import t from 'tap';
+import { BUILT_MAIN } from '../helpers/built.ts';
 import { CROWD_CHANNELS, Crowd } from '../helpers/crowd.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { startRedis } from '../helpers/redis.ts';
@@ -18,6 +19,7 @@ for (const [engine, rounds] of [
     async (t) => {
       const redis = engine === 'redis' ? { address: `unix://${(await startRedis(t)).path}` } : {};
       const gateway = await startGateway(t, {
+        program: BUILT_MAIN,
         config: { channel: CROWD_CHANNELS, engine: { type: engine, redis } },
       });
       const crowd = new Crowd({ gateway, url: gateway.wsUrl, clients: CLIENTS });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { BUILT_MAIN } from './built.ts';
 import { Child } from './child.ts';
 import { OfficialClient, type OfficialSubscription } from './centrifuge.ts';
 import { API_KEY } from './gateway.ts';
@@ -101,7 +102,7 @@ export class BlueGreen {
   }
 
   get #environment(): Readonly<Record<string, string>> {
-    return { PLACE: this.directory, NODE: process.execPath, MAIN };
+    return { PLACE: this.directory, NODE: process.execPath, MAIN: BUILT_MAIN };
   }
 
   async deploy(...args: string[]): Promise<DeployRun> {

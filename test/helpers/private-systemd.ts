@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 import { cp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BUILT } from './built.ts';
 import { Child } from './child.ts';
 import { childPids } from './processes.ts';
 import type { Scope } from './scope.ts';
@@ -30,14 +31,12 @@ export function whyNoSystemd(): string | undefined {
   return status === 0 ? undefined : `it needs ${stdout.trim() || stderr.trim() || 'unshare of util-linux'}`;
 }
 
-/** A copy of what `npm run build` would give, installed by the shipped script below a directory of its own. */
+/** What `npm run build` gives, installed by the shipped script below a directory of its own. */
 export async function installBelow(scope: Scope): Promise<string> {
   const [source, installed] = [await tempDir(scope), await tempDir(scope)];
   for (const name of ['systemd', 'docs', 'package.json', 'package-lock.json'])
     await cp(join(ROOT, name), join(source, name), { recursive: true });
-  await cp(join(ROOT, '.build/src'), join(source, 'dist'), { recursive: true });
-  const scripts = 'engine/redis/lua';
-  await cp(join(ROOT, 'src', scripts), join(source, 'dist', scripts), { recursive: true });
+  await cp(BUILT, join(source, 'dist'), { recursive: true });
   const install = new Child(scope, join(source, 'systemd/install.sh'), ['--root', installed]);
   const { code } = await install.exited;
   if (code !== 0) throw new Error(install.output);

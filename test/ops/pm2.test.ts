@@ -4,6 +4,7 @@ import { copyFile, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { z } from 'zod';
+import { BUILT } from '../helpers/built.ts';
 import { OfficialClient } from '../helpers/centrifuge.ts';
 import { Child } from '../helpers/child.ts';
 import { logLines } from '../helpers/gateway.ts';
@@ -40,7 +41,7 @@ async function project(t: Test): Promise<Place> {
   const port = await freePort();
   await copyFile(join(ROOT, 'ecosystem.config.js'), join(directory, 'ecosystem.config.js'));
   await copyFile(join(ROOT, 'package.json'), join(directory, 'package.json'));
-  await symlink(join(ROOT, '.build/src'), join(directory, 'dist'));
+  await symlink(BUILT, join(directory, 'dist'));
   const config = {
     workers: 1,
     http_server: { address: '127.0.0.1', port },

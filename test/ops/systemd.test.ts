@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { parseDuration } from '../../src/config/duration.ts';
 import { defaultTree } from '../../src/config/reference.ts';
+import { BUILT } from '../helpers/built.ts';
 import { OfficialClient } from '../helpers/centrifuge.ts';
 import { Child } from '../helpers/child.ts';
 import { freePort } from '../helpers/ports.ts';
@@ -79,7 +80,7 @@ t.test('installs, installs again without a change, and uninstalls', async (t) =>
   const source = await tempDir(t);
   for (const name of ['systemd', 'docs', 'package.json', 'package-lock.json'])
     await cp(join(process.cwd(), name), join(source, name), { recursive: true });
-  await cp(join(process.cwd(), '.build/src'), join(source, 'dist'), { recursive: true });
+  await cp(BUILT, join(source, 'dist'), { recursive: true });
   const install = (...args: string[]): Promise<string> =>
     run(t, join(source, 'systemd/install.sh'), '--root', root, ...args);
   const unit = join(root, 'etc/systemd/system/holdfast.service');

@@ -1,5 +1,5 @@
-// The Lua scripts, one file each. The build copies them beside the compiled code; in a source tree they are found where
-// they were written.
+// The Lua scripts, one file each. The build copies them beside the bundle of this file; without it they are found where they
+// were written.
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
@@ -48,7 +48,7 @@ function read(path: string): string {
   try {
     return readFileSync(beside, 'utf8');
   } catch (error) {
-    // Compiled without the build's copies: `<root>/.build/src/engine/redis/`.
+    // Compiled and not bundled: `<root>/.build/src/engine/redis/`.
     const source = new URL(`../../../../src/engine/redis/${path}`, import.meta.url);
     try {
       return readFileSync(source, 'utf8');
