@@ -8,17 +8,18 @@ import { installBelow, startPrivateSystemd, whyNoSystemd } from '../helpers/priv
 import { waitFor } from '../helpers/wait-for.ts';
 
 const DEADLINE_MS = 60_000;
-/** What the installed program is called on the path. */
-const HOLDFAST = 'holdfast() { node /opt/holdfast/dist/main.js "$@"; }';
+/** Where a shell of root looks as well. */
+const AS_LOGIN = 'PATH=$PATH:/usr/local/bin';
 
 const page = await readFile(join(process.cwd(), 'docs/operations.md'), 'utf8');
 const [, section = ''] = /## From two bare VMs[^\n]*\n([^]*?)\n## /.exec(page) ?? [];
 const blocks = [...section.matchAll(/^ {3}```(?:yaml)?\n([^]*?)^ {3}```$/gm)].map(([, block = '']) =>
   block.replaceAll(/^ {3}/gm, '').trim(),
 );
-const [, configuration = '', start = '', front = '', proof = ''] = blocks;
+const [programs = '', configuration = '', start = '', front = '', proof = ''] = blocks;
 
 t.test('the page is as it was', async (t) => {
+  t.match(programs, /^ln -s \/opt\/holdfast\/dist\/main\.js /m);
   t.match(configuration, /^engine:/);
   t.match(start, /^systemctl enable/);
   t.match(front, /^holdfast haproxy/);
@@ -33,7 +34,9 @@ if (why !== undefined) {
     const installed = await installBelow(t);
     await writeFile(join(installed, 'etc/holdfast/holdfast.yaml'), configuration);
     const machine = await startPrivateSystemd(t, installed);
-    const shell = (text: string): Promise<string> => machine.run('bash', '-ec', `${HOLDFAST}\n${text}`);
+    const shell = (text: string): Promise<string> => machine.run('bash', '-ec', `${AS_LOGIN}\n${text}`);
+    // The machine sees the directories of this one.
+    await shell(`mount -t tmpfs none /usr/local/bin\n${/^ln -s .*$/m.exec(programs)?.[0] ?? 'false'}`);
     await shell('ip address add 10.0.0.11/24 dev lo; ip address add 10.0.0.12/24 dev lo');
     await shell('echo 127.0.0.1 chat.example.com localhost > /etc/hosts');
     const redis = machine.begin(
@@ -63,7 +66,7 @@ if (why !== undefined) {
       'NODE_EXTRA_CA_CERTS=/run/ca.pem',
       'bash',
       '-ec',
-      `${HOLDFAST}\n${sub}`,
+      `${AS_LOGIN}\n${sub}`,
     );
     await listener.waitUntil(
       'the subscription',
