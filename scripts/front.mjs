@@ -33,6 +33,8 @@ function readOptions() {
         help: { type: 'boolean', default: false },
       },
     });
+    if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535) throw new Error('--port is no port');
+    if (!/^\S+:\d{1,5}$/.test(values.to)) throw new Error('--to is no HOST:PORT');
     return values;
   } catch (error) {
     throw new FrontError(`${error.message}\n${HELP}`);
@@ -58,11 +60,15 @@ function makeCertificate(folder) {
   return { certificate, site };
 }
 
-function freePort(host) {
+/** The port itself when nobody has it, for 0 any that is free: another program's would be taken for HAProxy. */
+function freePort(host, wanted) {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    server.on('error', reject);
-    server.listen(0, host, () => {
+    server.on('error', ({ code }) => {
+      const what = code === 'EADDRINUSE' ? 'another program has it' : code;
+      reject(new FrontError(`cannot listen on ${host}:${wanted} (${what}): choose with --host and --port`));
+    });
+    server.listen(wanted, host, () => {
       const { port } = server.address();
       server.close(() => resolve(port));
     });
@@ -89,7 +95,7 @@ async function main(folder) {
   needTool('haproxy');
   needTool('openssl');
   const { certificate, site } = makeCertificate(folder);
-  const port = options.port === '0' ? await freePort(options.host) : Number(options.port);
+  const port = await freePort(options.host, Number(options.port));
   const haproxy = spawn('haproxy', ['-db', '-f', config], {
     env: {
       ...env,

@@ -4,6 +4,11 @@
 # when no client noticed anything and no message was lost, repeated or swapped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+for number in "$@"; do
+  case $number in
+  '' | 0* | *[!0-9]*) echo 'usage: npm run proof:reloads -- [CLIENTS [RELOADS]], numbers above 0' >&2 && exit 2 ;;
+  esac
+done
 export PATH="$PATH:/usr/sbin:/sbin"
 export TEST_CLIENTS=${1:-500} TEST_RELOADS=${2:-10} TAP_TIMEOUT=7200
 

@@ -4,6 +4,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+for version in "$@"; do
+  case $version in
+  [0-9]*) ;;
+  *) echo 'usage: npm run test:nodes -- [VERSION...], such as 22 or 20.19.0' >&2 && exit 2 ;;
+  esac
+done
 versions=("$@")
 [ ${#versions[@]} -gt 0 ] || versions=(20.19.0 22 24)
 platform=$(node -p '`${process.platform}-${process.arch}`')

@@ -58,10 +58,11 @@ options
   --strict           a missed goal fails too
   --help             this text
 
-exit code: 0, or 1 when a message was lost, repeated or reordered, a measurement failed, or a goal was missed with --strict
+exit code: 0, or 1 when a message was lost, repeated or reordered, a measurement failed, or a goal was missed with --strict;
+2 for wrong usage
 `;
 
-const { values, positionals } = parseArgs({
+const OPTIONS = {
   allowPositionals: true,
   options: {
     smoke: { type: 'boolean', default: false },
@@ -75,12 +76,27 @@ const { values, positionals } = parseArgs({
     strict: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
-});
+} as const;
+
+function wrongUsage(message: string): never {
+  process.stderr.write(`bench: ${message}\n(npm run bench -- --help says more)\n`);
+  process.exit(2);
+}
+
+function readArguments(): ReturnType<typeof parseArgs<typeof OPTIONS>> {
+  try {
+    return parseArgs(OPTIONS);
+  } catch (error) {
+    wrongUsage(messageOf(error));
+  }
+}
+
+const { values, positionals } = readArguments();
 
 function positive(text: string | undefined, option: string): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
-  if (!(value > 0)) throw new Error(`${option} wants a number above 0, not ${text}`);
+  if (!(value > 0)) wrongUsage(`${option} wants a number above 0, not ${text}`);
   return value;
 }
 
@@ -97,9 +113,13 @@ const progress = new Progress();
 function chosenScenarios(): Scenario[] {
   for (const name of positionals) {
     if (!SCENARIOS.some((scenario) => scenario.name === name)) {
-      throw new Error(`no scenario is called ${name}; there are ${SCENARIOS.map((s) => s.name).join(', ')}`);
+      wrongUsage(`no scenario is called ${name}; there are ${SCENARIOS.map((s) => s.name).join(', ')}`);
     }
   }
+  const servers = new Set(SCENARIOS.flatMap(({ subjects }) => subjects.map(({ name }) => name)));
+  const stranger = wanted?.find((name) => !servers.has(name));
+  if (stranger !== undefined)
+    wrongUsage(`no server is called ${stranger}; there are ${[...servers].join(', ')}`);
   return SCENARIOS.filter((scenario) => positionals.length === 0 || positionals.includes(scenario.name));
 }
 

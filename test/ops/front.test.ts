@@ -1,10 +1,12 @@
 // `npm run front` as a newcomer uses it: official clients talk through HAProxy and TLS to two workers.
 import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { OfficialClient } from '../helpers/centrifuge.ts';
 import { Child } from '../helpers/child.ts';
 import { startGateway } from '../helpers/gateway.ts';
+import { portOf } from '../helpers/port-of.ts';
 import { accepts } from '../helpers/ports.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 
@@ -49,4 +51,22 @@ t.test('says what is wrong', async (t) => {
   const unknown = new Child(t, process.execPath, [FRONT, '--prot', '1']);
   t.same(await unknown.exited, { code: 1, signal: null });
   t.match(unknown.output, /--prot[^]*npm run front --/);
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => other.close());
+  const taken = String(portOf(other));
+  for (const [flag, value, message] of [
+    ['--port', '99999', /--port is no port\nnpm run front --/],
+    ['--to', 'nowhere', /--to is no HOST:PORT\nnpm run front --/],
+    [
+      '--port',
+      taken,
+      /cannot listen on 127\.0\.0\.1:\d+ \(another program has it\): choose with --host and --port/,
+    ],
+  ] as const) {
+    const wrong = new Child(t, process.execPath, [FRONT, flag, value]);
+    t.same(await wrong.exited, { code: 1, signal: null }, `${flag} ${value}`);
+    t.match(wrong.output, message);
+    t.notMatch(wrong.output, 'HAProxy serves');
+  }
 });
