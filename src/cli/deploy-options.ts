@@ -115,5 +115,7 @@ function duration(written: string): number {
 }
 
 function list(written: string): readonly string[] {
-  return written.split(',').filter((each) => each !== '');
+  const all = written.split(',').filter((each) => each !== '');
+  if (all.length === 0) throw new InvalidArgumentError('Write at least one.');
+  return all;
 }

@@ -224,6 +224,8 @@ class DeployCommand {
 
   async #printStatus(): Promise<void> {
     const { backend } = this.#flags;
+    const record = this.#journal.read() ?? null;
+    let away: CliError | undefined;
     const colours = COLOURS.map(async (colour) => {
       const status = await this.#services[colour].status().catch((error: unknown) => {
         if (error instanceof UnavailableError)
@@ -234,12 +236,17 @@ class DeployCommand {
       return { colour, state, version, connections };
     });
     const fronts = this.#fronts.map(async (front) => {
-      const servers = await reach(front.servers(backend));
+      const servers = await reach(front.servers(backend)).catch((error: unknown) => {
+        if (!(error instanceof CliError)) throw error;
+        away ??= error;
+        return [];
+      });
       return { haproxy: front.address, servers: servers.filter(({ name }) => /-(?:blue|green)$/.test(name)) };
     });
-    const record = this.#journal.read() ?? null;
-    const status = { record, colours: await Promise.all(colours), fronts: await Promise.all(fronts) };
-    printDeployStatus(status, this.#flags, this.#deps);
+    const [known, seen] = await Promise.all([Promise.all(colours), Promise.all(fronts)]);
+    printDeployStatus({ record, colours: known, fronts: seen }, this.#flags, this.#deps);
+    // Where a deployment stands is wanted most when a HAProxy is gone.
+    if (away !== undefined) throw away;
   }
 
   #lock(): () => void {

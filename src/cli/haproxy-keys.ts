@@ -60,7 +60,7 @@ async function nextKeys({ keys: file, from }: KeyFlags): Promise<readonly string
     return taken;
   } catch (error) {
     if (error instanceof HoldfastError) throw error;
-    throw new ConfigError(messageOf(error), { cause: error });
+    throw new ConfigError(`cannot read ${from ?? file}: ${messageOf(error)}`, { cause: error });
   }
 }
 

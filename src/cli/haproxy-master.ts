@@ -3,12 +3,13 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { HaproxyProcesses } from '../front/master-socket.ts';
 import { UnavailableError } from '../util/errors.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
+import { nonEmpty } from './config-options.ts';
 
 /** Where the unit of Debian opens it. */
 const MASTER_SOCKET = '/run/haproxy-master.sock';
 
 export function addMasterFlag(command: Command): Command {
-  return command.option('--master <socket>', 'the master socket of HAProxy', MASTER_SOCKET);
+  return command.option('--master <socket>', 'the master socket of HAProxy', nonEmpty, MASTER_SOCKET);
 }
 
 /** The process that takes new clients. */
