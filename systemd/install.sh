@@ -94,7 +94,7 @@ if ! diff -rq "$source_dir/dist" "$root$prefix/dist" >/dev/null 2>&1; then
   do_it mkdir -p "$root$prefix"
   do_it rm -rf "$root$prefix/dist.new" "$root$prefix/dist.old"
   do_it cp -r "$source_dir/dist" "$root$prefix/dist.new"
-  # The compiler makes no programs; a link to it in the path shall be one.
+  # A link to it in the path shall be a program, whatever it was made by.
   do_it chmod 0755 "$root$prefix/dist.new/main.js"
   [ ! -d "$root$prefix/dist" ] || do_it mv "$root$prefix/dist" "$root$prefix/dist.old"
   do_it mv "$root$prefix/dist.new" "$root$prefix/dist"
