@@ -155,6 +155,8 @@ function defaultsSection(timeouts: FrontTimeouts, { stateFile }: FrontOptions): 
     'option redispatch 1',
     'retries 5',
     'retry-on conn-failure empty-response 503',
+    '# A client that leaves an HTTP stream over HTTP/1.1 is gone for the gateway at once, not when it owes a pong.',
+    'option abortonclose',
     '# No server takes anybody: said at once, and when to come back.',
     'http-error status 503 content-type text/plain string "no server has room" hdr Retry-After 5',
   ]);
