@@ -55,7 +55,7 @@ class Passing implements Parcel {
   }
 
   handle(): (ConnectionHandle & SendHandle) | undefined {
-    return this.#handle;
+    return this.#handle.fd < 0 ? undefined : this.#handle;
   }
 
   delivered(): void {
@@ -125,10 +125,18 @@ export class MoveRelay implements WorkerObserver {
     }
   }
 
+  /**
+   * A worker of another primary is gone. What is on its way there goes on to that primary, and is declined by it: what was given
+   * back here would be in the channel between the two all the same.
+   */
+  left(peer: MovePeer): void {
+    this.#workers.delete(peer.pid);
+    for (const worker of this.#workers.values()) worker.post({ type: 'peer-gone', from: peer.pid });
+  }
+
   /** Its channel has been read to the end: what it has not said to have taken, it has not touched. */
   gone(process: MovePeer): void {
-    this.#workers.delete(process.pid);
-    for (const worker of this.#workers.values()) worker.post({ type: 'peer-gone', from: process.pid });
+    this.left(process);
     for (const [key, { from, handle }] of this.#parked) {
       if (from !== process) continue;
       this.#parked.delete(key);

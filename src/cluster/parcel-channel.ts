@@ -118,8 +118,19 @@ export class ParcelChannel {
       }
       this.#inFlight = parcel;
       this.#looking ??= setInterval(this.#look, LOOK_MS);
-      this.#deps.end.send?.(parcel.message, handle, undefined, ignoreSendError);
+      this.#deps.end.send?.(parcel.message, handle, undefined, (error) => {
+        // Not sent at all: nobody will acknowledge it.
+        if (error !== null) this.#settle(parcel, false);
+      });
     }
+  }
+
+  #settle(parcel: ChannelParcel, arrived: boolean): void {
+    if (this.#inFlight !== parcel) return;
+    this.#inFlight = undefined;
+    if (arrived) parcel.delivered();
+    else parcel.refused();
+    this.#sendNext();
   }
 
   #tellEmpty(): void {
@@ -135,11 +146,7 @@ export class ParcelChannel {
   readonly #onInternalMessage = (message: unknown): void => {
     const arrived = acknowledgement(message);
     const parcel = this.#inFlight;
-    if (arrived === undefined || parcel === undefined) return;
-    this.#inFlight = undefined;
-    if (arrived) parcel.delivered();
-    else parcel.refused();
-    this.#sendNext();
+    if (arrived !== undefined && parcel !== undefined) this.#settle(parcel, arrived);
   };
 
   readonly #look = (): void => {

@@ -218,7 +218,7 @@ export class PrimaryLink implements WorkerObserver {
         this.#remote.delete(message.pid);
         if (worker === undefined) return;
         worker.isGone = true;
-        this.#relay?.gone(worker);
+        this.#relay?.left(worker);
         this.#deps.onRemoteGone(worker);
         return;
       }

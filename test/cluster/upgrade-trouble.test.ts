@@ -29,6 +29,10 @@ function kill(pid: number): void {
   }
 }
 
+function killAll(pids: readonly number[]): void {
+  for (const pid of pids) kill(pid);
+}
+
 async function connectionsPerWorker(gateway: Gateway): Promise<readonly number[]> {
   const control = await connectControl(gateway.controlSocket);
   const status = await control.request('status');
@@ -39,26 +43,29 @@ async function connectionsPerWorker(gateway: Gateway): Promise<readonly number[]
 
 t.test('kill -9 of a worker: its clients come back, the others notice nothing', async (t) => {
   const gateway = await startGateway(t, { config: { channel: CROWD_CHANNELS } });
-  for (const victim of ['an old one', 'a new one']) {
+  for (const victim of ['an old one', 'a new one', 'all new ones']) {
     const crowd = await crowdAt(t, gateway);
     const before = currentPrimary(gateway);
     const [, second = 0] = await childPids(before);
     // Of the same number as the one that they move to.
-    const concerned = (await connectionsPerWorker(gateway))[victim === 'an old one' ? 1 : 0] ?? 0;
-    let first = Promise.resolve(0);
+    const perWorker = await connectionsPerWorker(gateway);
+    const concerned = victim === 'all new ones' ? CLIENTS : (perWorker[victim === 'an old one' ? 1 : 0] ?? 0);
+    let newOnes = Promise.resolve<number[]>([]);
     const ended = await upgrade(t, gateway, ({ state, successor, moved }) => {
-      if (state === 'checking') first = childPids(successor).then(([pid = 0]) => pid);
+      if (state === 'checking') newOnes = childPids(successor);
       if (state !== 'moving') return;
       // One has its clients still, the other one has them already.
       if (victim === 'an old one' && moved === 0) kill(second);
-      else if (victim === 'a new one' && moved > 0) void first.then(kill);
+      else if (victim === 'a new one' && moved > 0) void newOnes.then((pids) => killAll(pids.slice(0, 1)));
+      // Before the first has arrived: more are on their way to them.
+      else if (victim === 'all new ones' && moved === 0) void newOnes.then(killAll);
     });
     t.comment(`${victim}: ${ended instanceof Error ? ended.message : 'done'}`);
     await waitFor(
       'what it says to be true',
       () => (currentPrimary(gateway) === before) === ended instanceof Error,
     );
-    await waitFor('some to notice', () => crowd.undisturbed < CLIENTS);
+    if (victim !== 'all new ones') await waitFor('some to notice', () => crowd.undisturbed < CLIENTS);
     await waitFor('everybody to be there', () => crowd.connected === CLIENTS, LIMIT_MS);
     const disturbed = CLIENTS - crowd.undisturbed;
     t.ok(disturbed <= concerned, `${disturbed} disturbed of ${concerned} on that worker`);

@@ -149,3 +149,19 @@ t.test('what did not come along is not waited for', async (t) => {
   relay.message(from, { type: 'move-out', to: 2, id: 10, parked: 9, payload: new Uint8Array(1) });
   t.match(from.posted.at(-1), { type: 'not-moved', id: 10 });
 });
+
+t.test('a worker of another primary ends: what is on its way there is that one’s to decline', async (t) => {
+  const third = new Peer(3);
+  const { relay, from, to, handle } = await begin(t, [third]);
+  relay.message(from, { type: 'move-out', to: 2, id: 8, parked: 0, payload: new Uint8Array(1) }, handle);
+  relay.left(to);
+  t.same(from.kinds, ['peer-gone']);
+  t.same(third.kinds, ['peer-gone']);
+  t.ok(handle.fd >= 0, 'it waits in a channel that others use as well');
+  t.equal(to.parcels[0]?.handle(), handle);
+  relay.declinedBeyond({ from: 1, id: 8 }, 'it is not there');
+  t.match(from.posted.at(-1), { type: 'not-moved', id: 8 });
+  t.equal(handle.fd, -1);
+  t.equal(to.parcels[0]?.handle(), undefined, 'and is not sent any more');
+  t.equal(relay.size, 0);
+});
