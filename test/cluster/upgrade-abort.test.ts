@@ -1,6 +1,7 @@
 // An upgrade that ends while the new version is still being checked: the old one goes on, and of the new one nothing is left.
-import { readdir } from 'node:fs/promises';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { connectControl } from '../../src/cluster/control-client.ts';
 import { Child } from '../helpers/child.ts';
@@ -14,14 +15,18 @@ import { waitFor } from '../helpers/wait-for.ts';
 const CLIENTS = 10;
 const LIMIT_MS = 60_000;
 
-/** At once: what these processes are about to do, they do later. */
-function stopAll(pids: readonly number[], signal: 'SIGSTOP' | 'SIGCONT'): void {
-  for (const pid of pids) process.kill(pid, signal);
+/** An application whose worker stands still when it is given a connection: the one that tries the way, before all others. */
+function standsStill(ms: string): string {
+  return `process.on('message', ({ type }) => {
+    if (type === 'move-in') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ${ms});
+  });
+  export default { disconnect() {} };`;
 }
 
-function childPidsNow(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
-}
+const HARMLESS = 'export default { disconnect() {} };';
+/** Long enough to be told to stop meanwhile. */
+const SLOW = standsStill('2000');
+const HANGS = standsStill('Infinity');
 
 async function abort(gateway: Gateway): Promise<void> {
   const control = await connectControl(gateway.controlSocket);
@@ -31,7 +36,12 @@ async function abort(gateway: Gateway): Promise<void> {
 
 t.test('the old gateway is as it was', async (t) => {
   const temporary = await tempDir(t);
-  const gateway = await startGateway(t, { config: { channel: CROWD_CHANNELS }, env: { TMPDIR: temporary } });
+  const module = join(await tempDir(t), 'app.mjs');
+  await writeFile(module, HARMLESS);
+  const gateway = await startGateway(t, {
+    config: { channel: CROWD_CHANNELS, app: { module } },
+    env: { TMPDIR: temporary },
+  });
   const crowd = new Crowd({ gateway, url: gateway.wsUrl, clients: CLIENTS, withoutApi: true });
   await crowd.gather(t);
   const workers = await gateway.workerPids();
@@ -49,12 +59,8 @@ t.test('the old gateway is as it was', async (t) => {
   }
 
   await t.test('stopped by another command', async (t) => {
-    const ended = await upgradeUntil(t, gateway, 'checking', async () => {
-      // The connection that tries the way waits for it.
-      stopAll(workers, 'SIGSTOP');
-      await abort(gateway);
-      stopAll(workers, 'SIGCONT');
-    });
+    await writeFile(module, SLOW);
+    const ended = await upgradeUntil(t, gateway, 'checking', () => abort(gateway));
     t.match(ended, { code: 'HOLDFAST_UPGRADE', message: 'stopped: by command' });
     await nothingIsLeft(t);
   });
@@ -68,24 +74,21 @@ t.test('the old gateway is as it was', async (t) => {
       gateway.configFile,
     ]);
     await command.waitUntil('the check', () => command.output.includes('"checking"'), LIMIT_MS);
-    stopAll(workers, 'SIGSTOP');
     command.signal('SIGINT');
-    const exit = await command.exited;
-    stopAll(workers, 'SIGCONT');
-    t.same(exit, { code: 1, signal: null });
+    t.same(await command.exited, { code: 1, signal: null });
     t.match(command.output, /stopped: by command/);
     await nothingIsLeft(t);
   });
 
   await t.test('a new worker that hangs is not waited for', async (t) => {
-    const ended = await upgradeUntil(t, gateway, 'checking', (successor) => {
-      stopAll(childPidsNow(successor), 'SIGSTOP');
-    });
-    t.match(ended, { message: /worker 1 of the new primary does not serve: .*it takes too long/ });
+    await writeFile(module, HANGS);
+    const ended = await upgradeUntil(t, gateway, 'checking', () => undefined);
+    t.match(ended, { message: /worker [12] of the new primary does not serve: .*it takes too long/ });
     await nothingIsLeft(t);
   });
 
   await waitFor('no descriptor to stay open in the primary', () => descriptors() <= open);
+  await writeFile(module, HARMLESS);
   crowd.talk();
   t.equal((await gateway.command(t, 'upgrade')).exit.code, 0, 'the next one goes through');
   await crowd.hush();
