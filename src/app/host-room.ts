@@ -1,7 +1,7 @@
 // Condenses what the primary knows of its host into the figures that decide how much more it should get.
-import type { HostRoom } from '../cluster/agent-score.ts';
-import type { HostLoad } from '../cluster/host-load.ts';
-import type { HostStatus, WorkerStatus } from '../cluster/host-status.ts';
+import type { HostRoom } from '../cluster/load/agent-score.ts';
+import type { HostLoad } from '../cluster/load/host-load.ts';
+import type { HostStatus, WorkerStatus } from '../cluster/load/host-status.ts';
 import type { Config } from '../config/schema.ts';
 import { residentBytes } from '../util/memory.ts';
 

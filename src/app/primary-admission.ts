@@ -1,11 +1,11 @@
 // What stands between the primary's listening sockets and its workers: reading heads, admission, assigning.
 import type { Socket } from 'node:net';
-import { AdmissionDesk, type AdmissionSettings } from '../cluster/admission-desk.ts';
-import { ConnectionAssigner, defaultAssignPolicy } from '../cluster/connection-assigner.ts';
-import { defaultHeadLimits, HeadReader } from '../cluster/head-reader.ts';
+import { AdmissionDesk, type AdmissionSettings } from '../cluster/admission/admission-desk.ts';
+import { ConnectionAssigner, defaultAssignPolicy } from '../cluster/assignment/connection-assigner.ts';
+import { defaultHeadLimits, HeadReader } from '../cluster/admission/head-reader.ts';
 import type { DoorKind, ToPrimary } from '../cluster/ipc.ts';
-import type { Refusal } from '../cluster/refusal.ts';
-import type { RequestHead } from '../cluster/request-head.ts';
+import type { Refusal } from '../cluster/admission/refusal.ts';
+import type { RequestHead } from '../cluster/admission/request-head.ts';
 import type { WorkerObserver } from '../cluster/supervisor.ts';
 import type { WorkerProcess } from '../cluster/worker-process.ts';
 import type { Config } from '../config/schema.ts';

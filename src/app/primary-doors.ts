@@ -2,7 +2,7 @@
 // that this one replaces.
 import { closeSync, rmSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { AgentCheck } from '../cluster/agent-check.ts';
+import { AgentCheck } from '../cluster/load/agent-check.ts';
 import { type ListenAddress, placeName, PublicListener } from '../cluster/public-listener.ts';
 import { activatedSockets } from '../cluster/socket-activation.ts';
 import type { Config } from '../config/schema.ts';

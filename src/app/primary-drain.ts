@@ -1,11 +1,11 @@
 // How the primary leaves: by command, which leaves it running without clients and can be taken back, and by signal.
 import { randomBytes } from 'node:crypto';
-import type { ControlMethod } from '../cluster/control-server.ts';
-import { Drain, DrainError, type DrainProgress } from '../cluster/drain.ts';
-import type { DrainState } from '../cluster/drain-state.ts';
-import type { HostSurvey } from '../cluster/host-survey.ts';
-import type { OneAtATime } from '../cluster/one-at-a-time.ts';
-import { RateQuestions, RestRate } from '../cluster/rest-rate.ts';
+import type { ControlMethod } from '../cluster/control/control-server.ts';
+import { Drain, DrainError, type DrainProgress } from '../cluster/drain/drain.ts';
+import type { DrainState } from '../cluster/drain/drain-state.ts';
+import type { HostSurvey } from '../cluster/load/host-survey.ts';
+import type { OneAtATime } from '../cluster/control/one-at-a-time.ts';
+import { RateQuestions, RestRate } from '../cluster/drain/rest-rate.ts';
 import type { ServiceNotifier } from '../cluster/service-notifier.ts';
 import type { Supervisor } from '../cluster/supervisor.ts';
 import type { Config } from '../config/schema.ts';

@@ -1,9 +1,9 @@
 // Figures of the primary, and of the whole host: keeps what dead workers counted, so that sums never go back.
 import { randomBytes } from 'node:crypto';
-import type { AdmissionDesk } from '../cluster/admission-desk.ts';
-import type { DrainProgress } from '../cluster/drain.ts';
-import type { HostCapacity } from '../cluster/host-capacity.ts';
-import type { WeighedWorker } from '../cluster/rebalance-plan.ts';
+import type { AdmissionDesk } from '../cluster/admission/admission-desk.ts';
+import type { DrainProgress } from '../cluster/drain/drain.ts';
+import type { HostCapacity } from '../cluster/load/host-capacity.ts';
+import type { WeighedWorker } from '../cluster/moves/rebalance-plan.ts';
 import type { WorkerObserver } from '../cluster/supervisor.ts';
 import type { WorkerEnd, WorkerProcess } from '../cluster/worker-process.ts';
 import { MetricsArchive } from '../observe/host-metrics.ts';

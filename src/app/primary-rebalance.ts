@@ -1,18 +1,18 @@
 // How the primary evens out its workers: by command, and by itself when the configuration says so.
-import type { ConnectionAssigner } from '../cluster/connection-assigner.ts';
-import type { Heartbeat } from '../cluster/heartbeat.ts';
-import type { OneAtATime } from '../cluster/one-at-a-time.ts';
-import type { OrderedMoves } from '../cluster/ordered-moves.ts';
+import type { ConnectionAssigner } from '../cluster/assignment/connection-assigner.ts';
+import type { Heartbeat } from '../cluster/load/heartbeat.ts';
+import type { OneAtATime } from '../cluster/control/one-at-a-time.ts';
+import type { OrderedMoves } from '../cluster/moves/ordered-moves.ts';
 import {
   Rebalance,
   RebalanceError,
   type RebalancePolicy,
   type RebalanceProgress,
-} from '../cluster/rebalance.ts';
-import type { RebalancePlan, WeighedWorker } from '../cluster/rebalance-plan.ts';
-import { initialWatch, lookAt } from '../cluster/rebalance-watch.ts';
+} from '../cluster/moves/rebalance.ts';
+import type { RebalancePlan, WeighedWorker } from '../cluster/moves/rebalance-plan.ts';
+import { initialWatch, lookAt } from '../cluster/moves/rebalance-watch.ts';
 import type { Supervisor } from '../cluster/supervisor.ts';
-import { AverageLoads } from '../cluster/average-loads.ts';
+import { AverageLoads } from '../cluster/load/average-loads.ts';
 import type { Config } from '../config/schema.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';

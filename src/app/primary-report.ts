@@ -1,10 +1,10 @@
 // What the primary says of its host: the status, how much more it should get, and the word for HAProxy's agent check.
-import { agentAnswer, type HostRoom } from '../cluster/agent-score.ts';
-import type { Drain } from '../cluster/drain.ts';
-import type { Heartbeat } from '../cluster/heartbeat.ts';
-import { hostCapacity, type HostReport } from '../cluster/host-capacity.ts';
-import { HostLoad } from '../cluster/host-load.ts';
-import { hostStatus, type HostStatus } from '../cluster/host-status.ts';
+import { agentAnswer, type HostRoom } from '../cluster/load/agent-score.ts';
+import type { Drain } from '../cluster/drain/drain.ts';
+import type { Heartbeat } from '../cluster/load/heartbeat.ts';
+import { hostCapacity, type HostReport } from '../cluster/load/host-capacity.ts';
+import { HostLoad } from '../cluster/load/host-load.ts';
+import { hostStatus, type HostStatus } from '../cluster/load/host-status.ts';
 import type { Supervisor } from '../cluster/supervisor.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../util/clock.ts';

@@ -2,8 +2,8 @@
 // engine, and the name of the service. Until it is the gateway it ends with the other one.
 import type { Socket } from 'node:net';
 import type { DoorKind, ToPrimary } from '../cluster/ipc.ts';
-import type { Predecessor, SuccessionLeave, SuccessionOrders } from '../cluster/predecessor.ts';
-import type { RequestHead } from '../cluster/request-head.ts';
+import type { Predecessor, SuccessionLeave, SuccessionOrders } from '../cluster/moves/predecessor.ts';
+import type { RequestHead } from '../cluster/admission/request-head.ts';
 import type { Supervisor, WorkerObserver } from '../cluster/supervisor.ts';
 import type { WorkerEnd, WorkerProcess } from '../cluster/worker-process.ts';
 import type { Config } from '../config/schema.ts';

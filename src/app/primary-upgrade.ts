@@ -1,13 +1,13 @@
 // How a primary has itself replaced: by command and by SIGUSR2, with the program, the Node and the configuration that are on
 // disk now.
 import type { Socket } from 'node:net';
-import type { OneAtATime } from '../cluster/one-at-a-time.ts';
-import type { RequestHead } from '../cluster/request-head.ts';
+import type { OneAtATime } from '../cluster/control/one-at-a-time.ts';
+import type { RequestHead } from '../cluster/admission/request-head.ts';
 import type { ServiceNotifier } from '../cluster/service-notifier.ts';
 import type { StartWatch } from '../cluster/start-watch.ts';
-import { Successor } from '../cluster/successor.ts';
+import { Successor } from '../cluster/moves/successor.ts';
 import type { Supervisor } from '../cluster/supervisor.ts';
-import { LEAVING, Upgrade, UpgradeError, type UpgradeProgress } from '../cluster/upgrade.ts';
+import { LEAVING, Upgrade, UpgradeError, type UpgradeProgress } from '../cluster/moves/upgrade.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
 import { messageOf } from '../util/errors.ts';

@@ -1,8 +1,8 @@
 // What a worker may have, and who is told when it has too much: ties the overload guard to the rest of the worker.
 import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { AcceptRate } from '../cluster/accept-rate.ts';
-import { memoryBytes } from '../cluster/host-load.ts';
+import { AcceptRate } from '../cluster/admission/accept-rate.ts';
+import { memoryBytes } from '../cluster/load/host-load.ts';
 import type { WorkerLink } from '../cluster/worker-link.ts';
 import type { Config } from '../config/schema.ts';
 import type { OpenConnections } from '../gateway/open-connections.ts';

@@ -1,6 +1,6 @@
 // How this worker helps hosts to know each other's accept rates: it answers for its own host, and asks all others.
-import { type HostRate } from '../cluster/reconnect-window.ts';
-import { type FleetQuestion, isHostRate, RateQuestions } from '../cluster/rest-rate.ts';
+import { type HostRate } from '../cluster/drain/reconnect-window.ts';
+import { type FleetQuestion, isHostRate, RateQuestions } from '../cluster/drain/rest-rate.ts';
 import type { WorkerLink } from '../cluster/worker-link.ts';
 import type { NodeBus } from '../engine/node-bus.ts';
 import type { Clock } from '../util/clock.ts';

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { VerificationGate } from '../auth/verification-gate.ts';
-import { serveAssignedConnections } from '../cluster/assigned-connections.ts';
+import { serveAssignedConnections } from '../cluster/assignment/assigned-connections.ts';
 import { WorkerLink } from '../cluster/worker-link.ts';
 import { subjectOf } from '../commands/asking.ts';
 import type { CommandDeps } from '../commands/command-deps.ts';

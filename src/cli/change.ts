@@ -1,6 +1,6 @@
 // A change of the running gateway that takes a while: shown while it is under way, and stopped with the command that began it.
-import type { ControlClient } from '../cluster/control-client.ts';
-import type { MoveFigures } from '../cluster/progress.ts';
+import type { ControlClient } from '../cluster/control/control-client.ts';
+import type { MoveFigures } from '../cluster/control/progress.ts';
 import { isFields } from '../util/fields.ts';
 import type { CliDeps } from './cli-deps.ts';
 import type { ConfigFlags } from './config-options.ts';

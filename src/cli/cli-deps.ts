@@ -1,5 +1,5 @@
 // What commands need of the process around them.
-import type { Predecessor } from '../cluster/predecessor.ts';
+import type { Predecessor } from '../cluster/moves/predecessor.ts';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../util/clock.ts';
 

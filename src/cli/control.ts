@@ -1,7 +1,7 @@
 // The way from a command to the running gateway of this host: its control socket.
 import { existsSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type ControlClient, connectControl } from '../cluster/control-client.ts';
+import { type ControlClient, connectControl } from '../cluster/control/control-client.ts';
 import { controlSocketPath } from '../config/control-socket.ts';
 import { hasCode, HoldfastError, UnavailableError } from '../util/errors.ts';
 import { CliError, ExitCodes } from './cli-error.ts';

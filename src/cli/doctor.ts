@@ -1,7 +1,7 @@
 // `holdfast doctor`: what will hurt on this host, why, and the line to change.
 import { existsSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
-import { connectControl } from '../cluster/control-client.ts';
+import { connectControl } from '../cluster/control/control-client.ts';
 import { redisSettings } from '../app/redis-settings.ts';
 import { controlSocketPath } from '../config/control-socket.ts';
 import type { Config } from '../config/schema.ts';

@@ -1,5 +1,5 @@
 // How `holdfast drain` says what it does, and what it would do.
-import type { DrainProgress } from '../cluster/drain.ts';
+import type { DrainProgress } from '../cluster/drain/drain.ts';
 import { isFields } from '../util/fields.ts';
 import type { ProgressFormat } from './progress.ts';
 import { ageText } from './table.ts';

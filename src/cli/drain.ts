@@ -1,7 +1,7 @@
 // `holdfast drain`: the gateway of this host sends its clients to the others, at the pace that those can take.
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { ControlClient } from '../cluster/control-client.ts';
-import type { DrainProgress } from '../cluster/drain.ts';
+import type { ControlClient } from '../cluster/control/control-client.ts';
+import type { DrainProgress } from '../cluster/drain/drain.ts';
 import { parseDuration } from '../config/duration.ts';
 import { HoldfastError } from '../util/errors.ts';
 import { CliError, ExitCodes } from './cli-error.ts';

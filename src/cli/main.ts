@@ -31,7 +31,7 @@ export async function runCommand(program: string): Promise<void> {
     },
     ask: process.stdin.isTTY && process.stderr.isTTY ? askAtTerminal : undefined,
     meetPredecessor: async () => {
-      const { Predecessor } = await import('../cluster/predecessor.ts');
+      const { Predecessor } = await import('../cluster/moves/predecessor.ts');
       return Predecessor.meet(process);
     },
     serve: async (config, reread, predecessor) => {

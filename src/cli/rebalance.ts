@@ -1,7 +1,7 @@
 // `holdfast rebalance`: connections move from loaded workers of this host to idle ones, while their clients stay connected.
 import { type Command, InvalidArgumentError } from 'commander';
-import type { RebalanceProgress } from '../cluster/rebalance.ts';
-import type { PlannedMove, RebalancePlan, WeighedWorker } from '../cluster/rebalance-plan.ts';
+import type { RebalanceProgress } from '../cluster/moves/rebalance.ts';
+import type { PlannedMove, RebalancePlan, WeighedWorker } from '../cluster/moves/rebalance-plan.ts';
 import { isFields } from '../util/fields.ts';
 import { type ChangeFlags, changeGateway, movesText } from './change.ts';
 import { CliError, ExitCodes } from './cli-error.ts';

@@ -1,7 +1,7 @@
 // `holdfast reload`: the gateway of this host takes up its configuration and application anew, worker by worker, while its
 // clients stay connected.
 import type { Command } from 'commander';
-import type { ReloadProgress } from '../cluster/reload.ts';
+import type { ReloadProgress } from '../cluster/moves/reload.ts';
 import { isFields } from '../util/fields.ts';
 import { type ChangeFlags, changeGateway, movesText } from './change.ts';
 import type { CliDeps } from './cli-deps.ts';

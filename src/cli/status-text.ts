@@ -1,7 +1,7 @@
 // How `holdfast status` lays a host out for people.
-import type { DrainProgress } from '../cluster/drain.ts';
-import type { HostCapacity, HostReport } from '../cluster/host-capacity.ts';
-import type { WorkerStatus } from '../cluster/host-status.ts';
+import type { DrainProgress } from '../cluster/drain/drain.ts';
+import type { HostCapacity, HostReport } from '../cluster/load/host-capacity.ts';
+import type { WorkerStatus } from '../cluster/load/host-status.ts';
 import { type CliDeps, paint } from './cli-deps.ts';
 import { drainText, isDrainProgress, windowText } from './drain-text.ts';
 import { ageText, bytesText, type Column, tableLines } from './table.ts';

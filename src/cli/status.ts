@@ -1,6 +1,6 @@
 // `holdfast status`: the running gateway of this host, as its primary sees it.
 import type { Command } from 'commander';
-import type { ControlClient } from '../cluster/control-client.ts';
+import type { ControlClient } from '../cluster/control/control-client.ts';
 import { pause } from '../util/pause.ts';
 import { CliError, ExitCodes } from './cli-error.ts';
 import { type CliDeps, printJson } from './cli-deps.ts';

@@ -2,7 +2,7 @@
 // that runs, while its clients stay connected.
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { UpgradeProgress } from '../cluster/upgrade.ts';
+import type { UpgradeProgress } from '../cluster/moves/upgrade.ts';
 import { isFields } from '../util/fields.ts';
 import { type ChangeFlags, changeGateway, movesText } from './change.ts';
 import type { CliDeps } from './cli-deps.ts';

@@ -6,8 +6,8 @@ import { connect, createServer, type Socket } from 'node:net';
 import { rmSync } from 'node:fs';
 import { HoldfastError, messageOf } from '../util/errors.ts';
 import { freeze } from '../util/native-handle.ts';
-import type { MovePeer } from './move-relay.ts';
-import type { OrderedMoves } from './ordered-moves.ts';
+import type { MovePeer } from './moves/move-relay.ts';
+import type { OrderedMoves } from './moves/ordered-moves.ts';
 import type { WorkerProcess } from './worker-process.ts';
 
 export interface CanaryDeps {

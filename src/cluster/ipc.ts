@@ -1,7 +1,7 @@
 // What primary and workers say to each other. The channel carries control messages and socket handles, never
 // publications: one handle in flight holds back everything behind it until the other side has acknowledged it.
 import { type Fields, isFields } from '../util/fields.ts';
-import type { MovePart } from './rebalance-plan.ts';
+import type { MovePart } from './moves/rebalance-plan.ts';
 
 /** Raised when a message changes meaning: a worker of another version is refused instead of misunderstood. */
 export const IPC_VERSION = 5;

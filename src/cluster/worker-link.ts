@@ -16,7 +16,7 @@ import {
   type WorkerLoad,
 } from './ipc.ts';
 import type { SendHandle } from 'node:child_process';
-import { VitalsReader } from './worker-vitals.ts';
+import { VitalsReader } from './load/worker-vitals.ts';
 
 /** Answers a question of the whole host for this process. */
 export type AnswerHandler = (params: unknown) => unknown;

@@ -1,6 +1,6 @@
 // One colour of the pair on this host: how it is started and stopped, and what its gateway says through its control socket.
 import { spawn } from 'node:child_process';
-import { type ControlClient, connectControl, NoGatewayError } from '../cluster/control-client.ts';
+import { type ControlClient, connectControl, NoGatewayError } from '../cluster/control/control-client.ts';
 import { HoldfastError, UnavailableError } from '../util/errors.ts';
 import type { Colour } from './plan.ts';
 

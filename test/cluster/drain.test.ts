@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { connectControl } from '../../src/cluster/control-client.ts';
+import { connectControl } from '../../src/cluster/control/control-client.ts';
 import { Child } from '../helpers/child.ts';
 import { CONFIG_FILE, type Gateway, startGateway } from '../helpers/gateway.ts';
 import { accepts } from '../helpers/ports.ts';

@@ -1,7 +1,7 @@
 // Connections move from loaded workers to idle ones, by command and by themselves, and no client notices.
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
-import { type ControlClient, connectControl } from '../../src/cluster/control-client.ts';
+import { type ControlClient, connectControl } from '../../src/cluster/control/control-client.ts';
 import { OfficialClient } from '../helpers/centrifuge.ts';
 import { Crowd, CROWD_CHANNELS } from '../helpers/crowd.ts';
 import { deferred } from '../helpers/deferred.ts';

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { connectControl } from '../../src/cluster/control-client.ts';
+import { connectControl } from '../../src/cluster/control/control-client.ts';
 import { Child } from '../helpers/child.ts';
 import { Crowd, CROWD_CHANNELS } from '../helpers/crowd.ts';
 import { type Gateway, MAIN, startGateway } from '../helpers/gateway.ts';

@@ -2,7 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { connectControl } from '../../src/cluster/control-client.ts';
+import { connectControl } from '../../src/cluster/control/control-client.ts';
 import { Crowd, CROWD_CHANNELS } from '../helpers/crowd.ts';
 import { deferred } from '../helpers/deferred.ts';
 import { type Gateway, startGateway } from '../helpers/gateway.ts';

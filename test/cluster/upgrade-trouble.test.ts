@@ -1,7 +1,7 @@
 // What happens to an upgrade from outside: workers die, somebody wants a reload. Nothing hangs, and whoever is not concerned
 // notices nothing.
 import t from 'tap';
-import { connectControl } from '../../src/cluster/control-client.ts';
+import { connectControl } from '../../src/cluster/control/control-client.ts';
 import { Crowd, CROWD_CHANNELS } from '../helpers/crowd.ts';
 import { type Gateway, startGateway } from '../helpers/gateway.ts';
 import { childPids } from '../helpers/processes.ts';

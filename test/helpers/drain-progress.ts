@@ -1,5 +1,5 @@
 // A report of a drain as a gateway sends it: 20 connections at 10 a second.
-import type { DrainProgress } from '../../src/cluster/drain.ts';
+import type { DrainProgress } from '../../src/cluster/drain/drain.ts';
 
 export function draining(change: Partial<DrainProgress> = {}): DrainProgress {
   const closed = change.closed ?? 0;

@@ -4,10 +4,10 @@ import {
   ConnectionAssigner,
   type AssignPolicy,
   defaultAssignPolicy,
-} from '../../src/cluster/connection-assigner.ts';
-import { defaultHeadLimits, HeadReader, type HeadLimits } from '../../src/cluster/head-reader.ts';
-import { defaultHeartbeatPolicy, Heartbeat, type HeartbeatPolicy } from '../../src/cluster/heartbeat.ts';
-import { HostSurvey } from '../../src/cluster/host-survey.ts';
+} from '../../src/cluster/assignment/connection-assigner.ts';
+import { defaultHeadLimits, HeadReader, type HeadLimits } from '../../src/cluster/admission/head-reader.ts';
+import { defaultHeartbeatPolicy, Heartbeat, type HeartbeatPolicy } from '../../src/cluster/load/heartbeat.ts';
+import { HostSurvey } from '../../src/cluster/load/host-survey.ts';
 import { PublicListener } from '../../src/cluster/public-listener.ts';
 import type { SlotPolicy } from '../../src/cluster/slot-state.ts';
 import { defaultSlotPolicy, Supervisor } from '../../src/cluster/supervisor.ts';

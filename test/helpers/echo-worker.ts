@@ -1,7 +1,7 @@
 // A worker program for tests of the process side: HTTP that says who answered, upgrades that echo raw bytes.
 import { openSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { serveAssignedConnections } from '../../src/cluster/assigned-connections.ts';
+import { serveAssignedConnections } from '../../src/cluster/assignment/assigned-connections.ts';
 import { WorkerLink } from '../../src/cluster/worker-link.ts';
 
 interface EchoConfig {

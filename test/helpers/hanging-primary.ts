@@ -1,5 +1,5 @@
 // A primary that could take over and then hangs.
-import { Predecessor } from '../../src/cluster/predecessor.ts';
+import { Predecessor } from '../../src/cluster/moves/predecessor.ts';
 
 const predecessor = await Predecessor.meet(process);
 await predecessor.ready();

@@ -1,5 +1,5 @@
 // One `reload` of a gateway, followed by its test over the control socket.
-import { connectControl, type ControlClient } from '../../src/cluster/control-client.ts';
+import { connectControl, type ControlClient } from '../../src/cluster/control/control-client.ts';
 import { asError } from '../../src/util/errors.ts';
 import type { Gateway } from './gateway.ts';
 import type { Scope } from './scope.ts';

@@ -1,5 +1,5 @@
 // A gateway whose primary is replaced under a test: the process that is the gateway now is another one than the first.
-import { connectControl } from '../../src/cluster/control-client.ts';
+import { connectControl } from '../../src/cluster/control/control-client.ts';
 import { type Gateway } from './gateway.ts';
 import { childPids } from './processes.ts';
 import type { Scope } from './scope.ts';

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Centrifuge } from 'centrifuge';
 import { io } from 'socket.io-client';
 import { WebSocket } from 'ws';
-import { connectControl } from '../../../src/cluster/control-client.ts';
+import { connectControl } from '../../../src/cluster/control/control-client.ts';
 import { HttpApi } from '../servers/http-api.ts';
 import { RecoveringServer, recoveringSocketio } from '../servers/recovering.ts';
 import type { ServerUnderTest } from '../servers/running.ts';

@@ -2,7 +2,7 @@
 // pays for each and what stays behind in it, and what clients see of it.
 import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectControl } from '../../../src/cluster/control-client.ts';
+import { connectControl } from '../../../src/cluster/control/control-client.ts';
 import type { GeneratorProcess } from '../load/generator-process.ts';
 import { Histogram } from '../load/histogram.ts';
 import type { Assignment, Results } from '../load/orders.ts';

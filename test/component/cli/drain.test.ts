@@ -1,8 +1,8 @@
 // `holdfast drain` and its orders, against a control socket that answers as a gateway does.
 import { join } from 'node:path';
 import t from 'tap';
-import { type ControlMethod, ControlServer } from '../../../src/cluster/control-server.ts';
-import { DrainError } from '../../../src/cluster/drain.ts';
+import { type ControlMethod, ControlServer } from '../../../src/cluster/control/control-server.ts';
+import { DrainError } from '../../../src/cluster/drain/drain.ts';
 import { createLogger } from '../../../src/observe/logger.ts';
 import { cliRun } from '../../helpers/cli-run.ts';
 import { deferred } from '../../helpers/deferred.ts';

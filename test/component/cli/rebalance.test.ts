@@ -1,9 +1,9 @@
 // `holdfast rebalance` against a control socket: what it sends, shows and ends with.
 import { join } from 'node:path';
 import t from 'tap';
-import { type ControlMethod, ControlServer } from '../../../src/cluster/control-server.ts';
-import { RebalanceError, type RebalanceProgress } from '../../../src/cluster/rebalance.ts';
-import { planRebalance } from '../../../src/cluster/rebalance-plan.ts';
+import { type ControlMethod, ControlServer } from '../../../src/cluster/control/control-server.ts';
+import { RebalanceError, type RebalanceProgress } from '../../../src/cluster/moves/rebalance.ts';
+import { planRebalance } from '../../../src/cluster/moves/rebalance-plan.ts';
 import { createLogger } from '../../../src/observe/logger.ts';
 import { cliRun } from '../../helpers/cli-run.ts';
 import type { Scope } from '../../helpers/scope.ts';

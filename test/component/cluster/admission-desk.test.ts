@@ -2,9 +2,9 @@
 import { createServer, type Socket } from 'node:net';
 import { once } from 'node:events';
 import t from 'tap';
-import { AdmissionDesk, type AdmissionSettings } from '../../../src/cluster/admission-desk.ts';
-import { defaultHeadLimits, HeadReader } from '../../../src/cluster/head-reader.ts';
-import type { Refusal } from '../../../src/cluster/refusal.ts';
+import { AdmissionDesk, type AdmissionSettings } from '../../../src/cluster/admission/admission-desk.ts';
+import { defaultHeadLimits, HeadReader } from '../../../src/cluster/admission/head-reader.ts';
+import type { Refusal } from '../../../src/cluster/admission/refusal.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 import { portOf } from '../../helpers/port-of.ts';
 import { RawSocket } from '../../helpers/raw-socket.ts';

@@ -2,9 +2,13 @@
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import t from 'tap';
-import { defaultHeadLimits, HeadReader, type HeadLimits } from '../../../src/cluster/head-reader.ts';
-import type { RequestHead } from '../../../src/cluster/request-head.ts';
-import { refuse } from '../../../src/cluster/refusal.ts';
+import {
+  defaultHeadLimits,
+  HeadReader,
+  type HeadLimits,
+} from '../../../src/cluster/admission/head-reader.ts';
+import type { RequestHead } from '../../../src/cluster/admission/request-head.ts';
+import { refuse } from '../../../src/cluster/admission/refusal.ts';
 import { systemClock } from '../../../src/util/clock.ts';
 import { portOf } from '../../helpers/port-of.ts';
 import { handshake, RawSocket } from '../../helpers/raw-socket.ts';

@@ -2,7 +2,7 @@
 import { connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
 import type { ToWorker } from '../../../src/cluster/ipc.ts';
-import { type MovePeer, MoveRelay } from '../../../src/cluster/move-relay.ts';
+import { type MovePeer, MoveRelay } from '../../../src/cluster/moves/move-relay.ts';
 import type { Parcel } from '../../../src/cluster/worker-process.ts';
 import { createLogger } from '../../../src/observe/logger.ts';
 import { freeze } from '../../../src/util/native-handle.ts';

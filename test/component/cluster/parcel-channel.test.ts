@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
-import { type ChannelEnd, ParcelChannel } from '../../../src/cluster/parcel-channel.ts';
+import { type ChannelEnd, ParcelChannel } from '../../../src/cluster/moves/parcel-channel.ts';
 import { freeze } from '../../../src/util/native-handle.ts';
 import { portOf } from '../../helpers/port-of.ts';
 import type { Scope } from '../../helpers/scope.ts';

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import t from 'tap';
-import { connectControl } from '../../../src/cluster/control-client.ts';
+import { connectControl } from '../../../src/cluster/control/control-client.ts';
 import { isHostStatus } from '../../../src/cli/status-text.ts';
 import { startGateway } from '../../helpers/gateway.ts';
 import { portOf } from '../../helpers/port-of.ts';

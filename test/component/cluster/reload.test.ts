@@ -1,7 +1,7 @@
 // A reload that meets trouble of the host itself: workers that start, and a host that leaves.
 import t from 'tap';
-import { OrderedMoves } from '../../../src/cluster/ordered-moves.ts';
-import { Reload } from '../../../src/cluster/reload.ts';
+import { OrderedMoves } from '../../../src/cluster/moves/ordered-moves.ts';
+import { Reload } from '../../../src/cluster/moves/reload.ts';
 import { createLogger } from '../../../src/observe/logger.ts';
 import { systemClock } from '../../../src/util/clock.ts';
 import { EchoHost } from '../../helpers/echo-host.ts';

@@ -2,7 +2,11 @@
 import { createServer, type Socket } from 'node:net';
 import { once } from 'node:events';
 import t from 'tap';
-import { defaultReturnPolicy, Returning, type ReturnPolicy } from '../../../src/cluster/returning.ts';
+import {
+  defaultReturnPolicy,
+  Returning,
+  type ReturnPolicy,
+} from '../../../src/cluster/admission/returning.ts';
 import { systemClock } from '../../../src/util/clock.ts';
 import { portOf } from '../../helpers/port-of.ts';
 import { RawSocket } from '../../helpers/raw-socket.ts';

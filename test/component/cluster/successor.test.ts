@@ -1,8 +1,8 @@
 // The primary that is to replace another one hangs: it is not waited for.
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { MoveRelay } from '../../../src/cluster/move-relay.ts';
-import { Successor } from '../../../src/cluster/successor.ts';
+import { MoveRelay } from '../../../src/cluster/moves/move-relay.ts';
+import { Successor } from '../../../src/cluster/moves/successor.ts';
 import { createLogger } from '../../../src/observe/logger.ts';
 import { EchoHost } from '../../helpers/echo-host.ts';
 import { waitFor } from '../../helpers/wait-for.ts';

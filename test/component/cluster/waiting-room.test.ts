@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import t from 'tap';
-import { WaitingRoom } from '../../../src/cluster/waiting-room.ts';
+import { WaitingRoom } from '../../../src/cluster/admission/waiting-room.ts';
 import { freeze, socketOver } from '../../../src/util/native-handle.ts';
 import { portOf } from '../../helpers/port-of.ts';
 import { waitFor } from '../../helpers/wait-for.ts';

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { connectControl } from '../../../src/cluster/control-client.ts';
+import { connectControl } from '../../../src/cluster/control/control-client.ts';
 import { RULES } from '../../../src/doctor/diagnose.ts';
 import type { Finding } from '../../../src/doctor/finding.ts';
 import { systemClock } from '../../../src/util/clock.ts';

@@ -1,8 +1,8 @@
 // The small parts of admission: how fast a host takes connections, whom it knows, and how many come from one address.
 import t from 'tap';
-import { AcceptRate } from '../../../src/cluster/accept-rate.ts';
-import { AddressLimits } from '../../../src/cluster/address-limits.ts';
-import { SeenLately } from '../../../src/cluster/seen-lately.ts';
+import { AcceptRate } from '../../../src/cluster/admission/accept-rate.ts';
+import { AddressLimits } from '../../../src/cluster/admission/address-limits.ts';
+import { SeenLately } from '../../../src/cluster/admission/seen-lately.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 
 function acceptRate(): { readonly clock: FakeClock; readonly rate: AcceptRate } {

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { agentAnswer, type HostRoom, roomScore } from '../../../src/cluster/agent-score.ts';
+import { agentAnswer, type HostRoom, roomScore } from '../../../src/cluster/load/agent-score.ts';
 
 const IDLE: HostRoom = {
   connections: 0,

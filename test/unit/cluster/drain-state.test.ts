@@ -8,7 +8,7 @@ import {
   type DrainState,
   drainTransition,
   planDrain,
-} from '../../../src/cluster/drain-state.ts';
+} from '../../../src/cluster/drain/drain-state.ts';
 
 const policy = { timeoutMs: 30_000, hurryMs: 3000, announceMs: 2000 };
 const NOW = 50_000;

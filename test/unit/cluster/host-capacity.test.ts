@@ -1,7 +1,7 @@
 import t from 'tap';
 import { hostRoom } from '../../../src/app/host-room.ts';
-import type { HostRoom } from '../../../src/cluster/agent-score.ts';
-import { hostCapacity } from '../../../src/cluster/host-capacity.ts';
+import type { HostRoom } from '../../../src/cluster/load/agent-score.ts';
+import { hostCapacity } from '../../../src/cluster/load/host-capacity.ts';
 import { configSchema } from '../../../src/config/schema.ts';
 
 const ROOM: HostRoom = {

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { LoadWindow } from '../../../src/cluster/load-window.ts';
+import { LoadWindow } from '../../../src/cluster/load/load-window.ts';
 
 const WINDOW_MS = 30_000;
 

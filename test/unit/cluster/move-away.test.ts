@@ -1,8 +1,8 @@
 // All connections of a worker go to another one, or it is said why they do not.
 import t from 'tap';
 import type { MoveReport } from '../../../src/cluster/ipc.ts';
-import { moveAway, targetFor } from '../../../src/cluster/move-away.ts';
-import type { MovePeer } from '../../../src/cluster/move-relay.ts';
+import { moveAway, targetFor } from '../../../src/cluster/moves/move-away.ts';
+import type { MovePeer } from '../../../src/cluster/moves/move-relay.ts';
 import { createLogger } from '../../../src/observe/logger.ts';
 
 class Peer implements MovePeer {

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { OneAtATime } from '../../../src/cluster/one-at-a-time.ts';
+import { OneAtATime } from '../../../src/cluster/control/one-at-a-time.ts';
 import { deferred } from '../../helpers/deferred.ts';
 
 t.test('a second change is refused: what is under way, and what ends it', async (t) => {

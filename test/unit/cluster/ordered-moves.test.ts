@@ -1,8 +1,8 @@
 // Whoever gave an order hears how it ends, also when the worker says nothing more.
 import t from 'tap';
 import type { ToPrimary, ToWorker } from '../../../src/cluster/ipc.ts';
-import type { MovePeer } from '../../../src/cluster/move-relay.ts';
-import { OrderedMoves } from '../../../src/cluster/ordered-moves.ts';
+import type { MovePeer } from '../../../src/cluster/moves/move-relay.ts';
+import { OrderedMoves } from '../../../src/cluster/moves/ordered-moves.ts';
 
 class Peer implements MovePeer {
   readonly connected = true;

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { moveFigures, Progress } from '../../../src/cluster/progress.ts';
+import { moveFigures, Progress } from '../../../src/cluster/control/progress.ts';
 
 t.test('how fast connections move, and how long the rest takes', async (t) => {
   t.same(moveFigures(300, 100, 2000), { moved: 300, left: 100, perSecond: 150, leftMs: 667 });

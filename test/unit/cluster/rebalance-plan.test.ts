@@ -1,5 +1,5 @@
 import t from 'tap';
-import { planRebalance, type AverageLoad } from '../../../src/cluster/rebalance-plan.ts';
+import { planRebalance, type AverageLoad } from '../../../src/cluster/moves/rebalance-plan.ts';
 import { costsOf, LoadBudget } from '../../../src/handoff/part-choice.ts';
 import { seeded } from '../../helpers/random.ts';
 

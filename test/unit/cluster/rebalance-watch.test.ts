@@ -1,6 +1,6 @@
 import t from 'tap';
-import { initialWatch, lookAt } from '../../../src/cluster/rebalance-watch.ts';
-import type { PlannedMove } from '../../../src/cluster/rebalance-plan.ts';
+import { initialWatch, lookAt } from '../../../src/cluster/moves/rebalance-watch.ts';
+import type { PlannedMove } from '../../../src/cluster/moves/rebalance-plan.ts';
 
 const MOVE: PlannedMove = {
   from: 1,

@@ -1,9 +1,9 @@
 // The arithmetic of a drain: how long, how many at a time, by which worker, and what the others take.
 import t from 'tap';
-import { nextSlice, shareOut } from '../../../src/cluster/drain-slices.ts';
+import { nextSlice, shareOut } from '../../../src/cluster/drain/drain-slices.ts';
 import type { CollectedAnswer } from '../../../src/cluster/ipc.ts';
-import { rateOfOthers, reconnectWindow } from '../../../src/cluster/reconnect-window.ts';
-import { RestRate } from '../../../src/cluster/rest-rate.ts';
+import { rateOfOthers, reconnectWindow } from '../../../src/cluster/drain/reconnect-window.ts';
+import { RestRate } from '../../../src/cluster/drain/rest-rate.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 
 t.test('the window is clients ÷ rate, unless it is cut or chosen', async (t) => {

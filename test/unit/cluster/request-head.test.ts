@@ -1,5 +1,5 @@
 import t from 'tap';
-import { parseRequestHead, withoutUpgrade } from '../../../src/cluster/request-head.ts';
+import { parseRequestHead, withoutUpgrade } from '../../../src/cluster/admission/request-head.ts';
 
 const parse = (text: string): ReturnType<typeof parseRequestHead> =>
   parseRequestHead(Buffer.from(`${text}\r\n\r\n`, 'latin1'));

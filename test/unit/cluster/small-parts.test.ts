@@ -5,9 +5,9 @@ import {
   parseDescriptorLimit,
   readDescriptorLimit,
 } from '../../../src/cluster/descriptors.ts';
-import { judgeSilence } from '../../../src/cluster/heartbeat.ts';
-import { jsonLine, JsonLines } from '../../../src/cluster/json-lines.ts';
-import { encodeRefusal } from '../../../src/cluster/refusal.ts';
+import { judgeSilence } from '../../../src/cluster/load/heartbeat.ts';
+import { jsonLine, JsonLines } from '../../../src/cluster/control/json-lines.ts';
+import { encodeRefusal } from '../../../src/cluster/admission/refusal.ts';
 
 function limits(soft: string, hard: string): string {
   return (
