@@ -12,6 +12,7 @@ import { waitFor } from '../helpers/wait-for.ts';
 
 const CLIENTS = 10;
 const LIMIT_MS = 60_000;
+const TOLD_MS = 5000;
 
 async function crowdAt(scope: Scope, gateway: Gateway): Promise<Crowd> {
   const crowd = new Crowd({ gateway, url: gateway.wsUrl, clients: CLIENTS, withoutApi: true });
@@ -29,6 +30,13 @@ for (const state of ['starting', 'moving', 'closing', 'engine']) {
     });
     const crowd = await crowdAt(t, gateway);
     await upgradeUntil(t, gateway, state, () => gateway.child.signal('SIGTERM'));
+    await waitFor('the end of the old primary', () => !isAlive(gateway.child.pid), LIMIT_MS);
+    // While the engine moves it has milliseconds to live: a signal that comes when it exits already is for nobody.
+    if (state === 'engine') {
+      const isTold = (): boolean => gateway.logged('asked to leave').length > 0;
+      const tell = (): unknown => process.kill(currentPrimary(gateway), 'SIGTERM');
+      await waitFor('somebody to be told', isTold, TOLD_MS).catch(tell);
+    }
     await waitFor('the end of all processes', () => !gateway.child.groupIsAlive, LIMIT_MS);
     t.notOk(gateway.logged('worker killed').length, 'all end by themselves');
     crowd.leave();
