@@ -76,6 +76,6 @@ t.test('a second gateway on the same control socket does not start', async (t) =
   const gateway = await startGateway(t, { workers: 1 });
   const second = await gateway.command(t, 'serve');
   t.equal(second.exit.code, 1);
-  t.match(second.output, /control\.sock is in use/);
+  t.match(second.output, /a gateway serves at the control socket .*control\.sock already/);
   await ProtocolClient.connected(t, gateway.wsUrl);
 });
