@@ -13,6 +13,9 @@ import type { HotCounters } from '../observe/hot-counters.ts';
 import { isConnectionHandle } from '../util/native-handle.ts';
 import type { ClientTransports } from './worker-transports.ts';
 
+/** A connection that moves may wait for it twice. */
+const SETTLE_REST_MS = 4;
+
 export interface WorkerMovesDeps {
   readonly link: WorkerLink;
   readonly open: OpenConnections;
@@ -29,7 +32,7 @@ export interface WorkerMoves {
 
 export function workerMoves(deps: WorkerMovesDeps, config: Config): WorkerMoves {
   const { link, open, commands, transports, counters } = deps;
-  const settle = sharedRounds(deps.settle);
+  const settle = sharedRounds(deps.settle, SETTLE_REST_MS);
   const { hub, presence, clock, log, node, userConnections, userSubscriptions } = commands;
   const onGone = (connection: Connection): void => {
     open.forsake(connection);
