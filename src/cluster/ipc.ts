@@ -80,6 +80,13 @@ export interface MoveId {
   readonly id: number;
 }
 
+/** A connection that lives on elsewhere. */
+export interface MovedTo {
+  readonly id: number;
+  /** Where, on the node bus; empty when nobody can say. */
+  readonly node: string;
+}
+
 export interface MoveReport {
   /** Of the order that it is about. */
   readonly number: number;
@@ -119,7 +126,7 @@ export type ToWorker =
   | ({ readonly type: 'move-in'; readonly payload: Uint8Array } & MoveId)
   /** The primary keeps its copy of this connection until it is told where to send it, or `unpark`. */
   | { readonly type: 'parked'; readonly id: number }
-  | { readonly type: 'moved'; readonly id: number; readonly node: string }
+  | { readonly type: 'moved'; readonly moves: readonly MovedTo[] }
   | { readonly type: 'not-moved'; readonly id: number; readonly reason: string }
   /** What another worker says about connections that move. */
   | { readonly type: 'peer'; readonly from: number; readonly body: unknown }
@@ -165,6 +172,9 @@ export type ToPrimary =
   | ({ readonly type: 'declined'; readonly reason: string } & MoveId)
   | { readonly type: 'peer'; readonly to: number; readonly body: unknown }
   | ({ readonly type: 'moves' } & MoveReport);
+
+const isMovedTo = (value: unknown): boolean =>
+  isFields(value) && isCount(value['id']) && typeof value['node'] === 'string';
 
 const isCount = (value: unknown): value is number =>
   typeof value === 'number' && Number.isFinite(value) && value >= 0;
@@ -223,7 +233,7 @@ const toWorkerChecks: { readonly [Type in ToWorker['type']]: (message: Fields) =
   'move-stop': () => true,
   'move-in': (m) => isCount(m['from']) && isCount(m['id']) && m['payload'] instanceof Uint8Array,
   parked: (m) => isCount(m['id']),
-  moved: (m) => isCount(m['id']) && typeof m['node'] === 'string',
+  moved: (m) => Array.isArray(m['moves']) && m['moves'].every(isMovedTo),
   'not-moved': (m) => isCount(m['id']) && typeof m['reason'] === 'string',
   peer: (m) => isCount(m['from']),
   'peer-gone': (m) => isCount(m['from']),

@@ -320,7 +320,7 @@ export class WorkerLink {
         this.#moveListener?.parked(message.id);
         return;
       case 'moved':
-        this.#moveListener?.moved(message.id, message.node);
+        for (const { id, node } of message.moves) this.#moveListener?.moved(id, node);
         return;
       case 'not-moved':
         this.#moveListener?.notMoved(message.id, message.reason);

@@ -80,8 +80,11 @@ export interface MoveOrder {
   readonly part: LoadPart | null;
 }
 
-/** Node passes one handle at a time over a channel: so many keep it busy; with twice as many pauses grow more than the rate. */
-const IN_FLIGHT = 16;
+/**
+ * Node passes one handle at a time over a channel: so many keep it busy, those included of whose arrival one has not heard yet;
+ * with twice as many pauses grow more than the rate.
+ */
+const IN_FLIGHT = 24;
 /** Held or waiting for a handler at the same time. */
 const LANES = 128;
 /** Connections whose channels are prepared in one message, and channels in it. */

@@ -7,6 +7,7 @@ import { type ConnectionHandle, isConnectionHandle } from '../../util/native-han
 import type { MoveId, ToPrimary, ToWorker } from '../ipc.ts';
 import type { WorkerObserver } from '../supervisor.ts';
 import type { Parcel } from '../worker-process.ts';
+import { MoveNews } from './move-news.ts';
 
 /** A worker of this primary, or one that is reached through another primary. */
 export interface MovePeer {
@@ -80,6 +81,7 @@ export class MoveRelay implements WorkerObserver {
     { readonly from: MovePeer; readonly handle: ConnectionHandle & SendHandle }
   >();
   readonly #workers = new Map<number, MovePeer>();
+  readonly #news = new MoveNews();
 
   constructor(deps: MoveRelayDeps) {
     this.#deps = deps;
@@ -153,7 +155,7 @@ export class MoveRelay implements WorkerObserver {
       if (move.to !== peer || !move.isDelivered) continue;
       this.#inFlight.delete(move.key);
       move.close();
-      move.from.post({ type: 'moved', id: move.message.id, node: '' });
+      this.#news.add(move.from, { id: move.message.id, node: '' });
     }
     this.gone(peer);
   }
@@ -178,6 +180,7 @@ export class MoveRelay implements WorkerObserver {
 
   /** May be called twice. */
   close(): void {
+    this.#news.tellAll();
     for (const move of this.#inFlight.values()) move.close();
     this.#inFlight.clear();
     for (const { handle } of this.#parked.values()) handle.close();
@@ -227,6 +230,8 @@ export class MoveRelay implements WorkerObserver {
 
   /** What was lost on the way here was never here. */
   #lookFor(from: MovePeer, id: number): void {
+    // It may have arrived a moment ago.
+    this.#news.tellAll();
     const key = keyOf({ from: from.pid, id });
     if (this.#inFlight.has(key) || this.#parked.has(key)) return;
     from.post({ type: 'not-moved', id, reason: NOT_HERE });
@@ -238,7 +243,7 @@ export class MoveRelay implements WorkerObserver {
     this.#inFlight.delete(move.key);
     move.close();
     this.#deps.onArrived(at);
-    move.from.post({ type: 'moved', id: id.id, node });
+    this.#news.add(move.from, { id: id.id, node });
   }
 }
 

@@ -254,7 +254,7 @@ export class PrimaryLink implements WorkerObserver {
         handle,
       );
     } else if (message.type === 'moved') {
-      relay.arrivedBeyond({ from: to, id: message.id }, message.node);
+      for (const { id, node } of message.moves) relay.arrivedBeyond({ from: to, id }, node);
     } else if (message.type === 'not-moved') {
       relay.declinedBeyond({ from: to, id: message.id }, message.reason);
     } else if (message.type === 'peer') {

@@ -8,6 +8,7 @@ import { createLogger } from '../../../src/observe/logger.ts';
 import { freeze } from '../../../src/util/native-handle.ts';
 import { portOf } from '../../helpers/port-of.ts';
 import type { Scope } from '../../helpers/scope.ts';
+import { waitFor } from '../../helpers/wait-for.ts';
 
 class Peer implements MovePeer {
   connected = true;
@@ -68,10 +69,20 @@ t.test('one that was parked goes to the worker that is to have it', async (t) =>
   moveOut();
   t.equal(to.parcels[0]?.handle(), handle);
   relay.message(to, { type: 'arrived', from: 1, id: 8, node: 'n' });
-  t.same(from.posted.at(-1), { type: 'moved', id: 8, node: 'n' });
   t.same(arrivals, [to]);
   t.equal(handle.fd, -1, 'this copy is closed');
   t.equal(relay.size, 0);
+  await waitFor('the news', () => from.kinds.at(-1) === 'moved');
+  t.same(from.posted.at(-1), { type: 'moved', moves: [{ id: 8, node: 'n' }] });
+});
+
+t.test('whoever asks for one that has arrived is told so first', async (t) => {
+  const { relay, from, to, park, moveOut } = await begin(t);
+  park();
+  moveOut();
+  relay.message(to, { type: 'arrived', from: 1, id: 8, node: 'n' });
+  relay.message(from, { type: 'move-query', id: 8 });
+  t.same(from.kinds, ['parked', 'moved', 'not-moved']);
 });
 
 t.test('it cannot go back: a third worker takes it', async (t) => {
@@ -83,7 +94,7 @@ t.test('it cannot go back: a third worker takes it', async (t) => {
   t.equal(third.parcels[0]?.handle(), handle);
   t.same(from.kinds, ['parked', 'peer-gone']);
   relay.message(third, { type: 'arrived', from: 1, id: 8, node: 'n' });
-  t.equal(from.kinds.at(-1), 'moved');
+  await waitFor('the news', () => from.kinds.at(-1) === 'moved');
 });
 
 t.test('all refuse it: each is asked once, then it is closed', async (t) => {

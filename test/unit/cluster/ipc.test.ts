@@ -27,7 +27,7 @@ const toWorker: { readonly [Type in ToWorker['type']]: ToWorker & { readonly typ
   'move-stop': { type: 'move-stop' },
   'move-in': { type: 'move-in', from: 1, id: 1, payload: new Uint8Array(3) },
   parked: { type: 'parked', id: 1 },
-  moved: { type: 'moved', id: 1, node: 'n' },
+  moved: { type: 'moved', moves: [{ id: 1, node: 'n' }] },
   'not-moved': { type: 'not-moved', id: 1, reason: 'no' },
   peer: { type: 'peer', from: 1, body: null },
   'peer-gone': { type: 'peer-gone', from: 1 },
