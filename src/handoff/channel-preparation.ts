@@ -13,6 +13,9 @@ export interface ChannelPreparationDeps {
   readonly nextRequest: () => number;
 }
 
+/** Channels in one message. */
+const MAX_AHEAD = 1024;
+
 export class ChannelPreparation {
   readonly #deps: ChannelPreparationDeps;
   /** Settles when the other worker follows it. */
@@ -34,6 +37,16 @@ export class ChannelPreparation {
       for (const channel of unknown) this.#channels.set(channel, prepared);
     }
     await Promise.all(all.map(async (channel) => this.#channels.get(channel)));
+  }
+
+  /** Each by itself would cost the primary as much as a connection. What fails is asked for again by those who need it. */
+  prepareAhead(channels: Iterable<string>): void {
+    const some = new Set<string>();
+    for (const channel of channels) {
+      some.add(channel);
+      if (some.size === MAX_AHEAD) break;
+    }
+    this.prepare(some).catch(() => undefined);
   }
 
   isReady(channels: Iterable<string>): boolean {

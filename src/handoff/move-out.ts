@@ -87,9 +87,8 @@ export interface MoveOrder {
 const IN_FLIGHT = 24;
 /** Held or waiting for a handler at the same time. */
 const LANES = 128;
-/** Connections whose channels are prepared in one message, and channels in it. */
+/** Connections whose channels are prepared in one message. */
 const AHEAD = 128;
-const MAX_CHANNELS_AHEAD = 1024;
 const QUERY_AFTER_MS = 1500;
 const REPORT_INTERVAL_MS = 200;
 const RETRY_PAUSE_MS = 50;
@@ -232,12 +231,12 @@ export class MoveOut {
       // One that has just arrived here is still frozen.
       const queue = left.filter(({ isFrozen }) => !isFrozen);
       emptyRounds = left.length === 0 ? emptyRounds + 1 : 0;
-      if (part === null) this.#prepareAhead(run, queue.slice(-2 * AHEAD));
+      if (part === null) run.preparation.prepareAhead(channelsOf(queue.slice(-2 * AHEAD)));
       const lanes = Array.from({ length: Math.min(LANES, queue.length) }, async () => {
         for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
           if (isStopped()) return;
           const isTime = part === null && queue.length % AHEAD === 0;
-          if (isTime) this.#prepareAhead(run, queue.slice(-2 * AHEAD, -AHEAD));
+          if (isTime) run.preparation.prepareAhead(channelsOf(queue.slice(-2 * AHEAD, -AHEAD)));
           if (!(await run.choice.admit(next, isStopped))) continue;
           await this.#try(run, next);
           if (next.movedTo === undefined) run.choice.stayed(next);
@@ -248,16 +247,6 @@ export class MoveOut {
       course.roundEnded();
       if (!course.isStopped) await pause(RETRY_PAUSE_MS);
     }
-  }
-
-  /** Each by itself would cost the primary as much as a connection. What fails is asked for again by those who need it. */
-  #prepareAhead({ preparation }: Run, connections: readonly Connection[]): void {
-    const channels = new Set<string>();
-    for (const { subscriptions } of connections) {
-      for (const channel of subscriptions.keys()) channels.add(channel);
-      if (channels.size >= MAX_CHANNELS_AHEAD) break;
-    }
-    preparation.prepare(channels).catch(() => undefined);
   }
 
   #left(run: Run): number {
@@ -409,4 +398,8 @@ export class MoveOut {
     await settle();
     if (this.#run === run) link.tellPeer(run.order.to, { kind: 'settled', upTo });
   }
+}
+
+function* channelsOf(connections: readonly Connection[]): Generator<string> {
+  for (const { subscriptions } of connections) yield* subscriptions.keys();
 }

@@ -236,7 +236,7 @@ t.test('a late clean-up does not hit the next subscription of the same name', as
 });
 
 for (const method of ['subscribe', 'history', 'add'] as const) {
-  t.test(`an engine that is away refuses for now and leaves nothing behind: ${method}`, async (t) => {
+  t.test(`an engine that is away refuses and leaves nothing behind: ${method}`, async (t) => {
     let isAway = true;
     const core = await Core.start(t, {
       ...options,

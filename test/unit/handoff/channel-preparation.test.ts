@@ -63,3 +63,19 @@ t.test('an answer that comes after the end of a run is none to the next run', as
   t.notOk(second.isReady(['c']), 'the other worker has not said anything about it');
   t.same(told.at(-1), { kind: 'prepare', request: 2, channels: ['c'] });
 });
+
+t.test('ahead of those who need them: each once, a bounded number, and a failure is nobody’s', async (t) => {
+  const { told, begin } = follower();
+  const preparation = begin();
+  preparation.prepareAhead(['a', 'b', 'a']);
+  t.same(told, [{ kind: 'prepare', request: 1, channels: ['a', 'b'] }]);
+  preparation.onAnswer({ kind: 'unprepared', request: 1, reason: 'away' });
+  await new Promise(setImmediate);
+  const needed = preparation.prepare(['a']);
+  t.same(told.at(-1), { kind: 'prepare', request: 2, channels: ['a'] });
+  preparation.onAnswer({ kind: 'prepared', request: 2 });
+  await needed;
+  preparation.prepareAhead(Array.from({ length: 2000 }, (_, i) => `c${i}`));
+  const last = told.at(-1);
+  t.equal(last?.kind === 'prepare' && last.channels.length, 1024);
+});
