@@ -1,11 +1,10 @@
 // A WebSocket whose client only listens (client protocol §21).
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 import { type CloseCause, CloseCauses } from '../protocol/close-causes.ts';
 import { frameMessage } from '../protocol/message-framing.ts';
 import type { Codec } from '../protocol/replies.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
-import type { FrameTracker } from './frame-tracker.ts';
-import { type GatewaySocket, WebSocketTransport } from './websocket-transport.ts';
+import { type GatewaySocket, type OpenedWebSocket, WebSocketTransport } from './websocket-transport.ts';
 
 export interface UniWebSocketOptions {
   readonly disconnectPush: boolean;
@@ -17,22 +16,15 @@ export interface UniWebSocketOptions {
 export class UniWebSocketTransport extends WebSocketTransport {
   override readonly kind = 'uni_websocket';
   readonly #ws: GatewaySocket;
-  readonly #socket: Duplex;
+  readonly #socket: Socket;
   readonly #codec: Codec;
   readonly #options: UniWebSocketOptions;
   #isEnding = false;
 
-  constructor(
-    ws: GatewaySocket,
-    socket: Duplex,
-    format: WireFormat,
-    tracker: FrameTracker,
-    codec: Codec,
-    options: UniWebSocketOptions,
-  ) {
-    super(ws, socket, format, tracker);
-    this.#ws = ws;
-    this.#socket = socket;
+  constructor(opened: OpenedWebSocket, format: WireFormat, codec: Codec, options: UniWebSocketOptions) {
+    super(opened, format);
+    this.#ws = opened.ws;
+    this.#socket = opened.socket;
     this.#codec = codec;
     this.#options = options;
   }

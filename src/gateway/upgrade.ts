@@ -1,22 +1,23 @@
 // From an HTTP upgrade request to a connection: admission first, then the handshake, then the protocol.
 import type { IncomingMessage, Server } from 'node:http';
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { OriginPolicy } from '../auth/origins.ts';
 import { jsonCodec } from '../protocol/json-codec.ts';
 import { connectFrame } from '../protocol/unidirectional.ts';
 import { deflated, type DeflateSettings, type Encoding, WireFormats } from '../protocol/wire-format.ts';
 import type { Connection } from '../connection/connection.ts';
+import { HandleWriter } from '../util/native-handle.ts';
 import type { Admission } from './admission.ts';
 import { parseTarget, type SessionReader } from './client-request.ts';
 import type { ConnectionOpener } from './connection-opener.ts';
-import { type FrameTracker, track } from './frame-tracker.ts';
+import { track } from './frame-tracker.ts';
 import { type UniWebSocketOptions, UniWebSocketTransport } from './uni-websocket-transport.ts';
 import { PROTOBUF_PROTOCOL, WebSocketHandshake } from './websocket-handshake.ts';
 import {
   type Agreed,
-  type GatewaySocket,
   NativePingTransport,
+  type OpenedWebSocket,
   WebSocketTransport,
 } from './websocket-transport.ts';
 
@@ -70,22 +71,15 @@ export function factsOf(transport: WebSocketTransport): WebSocketFacts {
   };
 }
 
-/** A WebSocket after its handshake. */
-interface Opened {
-  readonly ws: GatewaySocket;
-  readonly socket: Duplex;
-  readonly tracker: FrameTracker;
-}
-
 interface Endpoint {
   readonly kind: WebSocketFacts['kind'];
   readonly handshake: WebSocketHandshake;
   readonly transport: (
-    opened: Opened,
+    opened: OpenedWebSocket,
     facts: Pick<WebSocketFacts, 'encoding' | 'hasNativePing' | 'compresses'>,
   ) => WebSocketTransport;
   readonly open: (
-    opened: Opened,
+    opened: OpenedWebSocket,
     request: IncomingMessage,
     query: URLSearchParams,
     compresses: boolean,
@@ -94,6 +88,7 @@ interface Endpoint {
 
 export class UpgradeHandler {
   readonly #deps: UpgradeDeps;
+  readonly #writer = new HandleWriter();
   readonly #endpoints = new Map<string, Endpoint>();
   /** Of the gateway itself: admission is not for them. */
   readonly #welcome = new WeakSet<Duplex>();
@@ -115,6 +110,11 @@ export class UpgradeHandler {
 
   readonly #onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     socket.on('error', onSocketError);
+    // It always is one; its handle is what is written to.
+    if (!(socket instanceof Socket)) {
+      socket.destroy();
+      return;
+    }
     const { path, query } = parseTarget(request.url);
     const endpoint = this.#endpoints.get(path);
     if (endpoint === undefined) return refuse(socket, 404);
@@ -125,7 +125,7 @@ export class UpgradeHandler {
     const tracker = track(socket);
     endpoint.handshake.run(request, socket, head, (ws, compresses) => {
       socket.off('error', onSocketError);
-      endpoint.open({ ws, socket, tracker }, request, query, compresses);
+      endpoint.open({ ws, socket, tracker, writer: this.#writer }, request, query, compresses);
     });
   };
 
@@ -145,7 +145,7 @@ export class UpgradeHandler {
     const ws = endpoint.handshake.adopt(socket, tail, facts);
     socket.off('error', onSocketError);
     if (ws === undefined) return undefined;
-    const transport = endpoint.transport({ ws, socket, tracker }, facts);
+    const transport = endpoint.transport({ ws, socket, tracker, writer: this.#writer }, facts);
     return {
       transport,
       attach: (connection) => transport.attach(connection, this.#deps.opener.counters),
@@ -167,11 +167,11 @@ export class UpgradeHandler {
         closeTimeoutMs,
         maxDecompressedBytes: compression?.maxMessageBytes,
       }),
-      transport: ({ ws, socket, tracker }, { encoding, hasNativePing, compresses }) => {
+      transport: (opened, { encoding, hasNativePing, compresses }) => {
         const plain = encoding === 'json' ? WireFormats.websocketJson : WireFormats.websocketProtobuf;
         const format = compresses && compressed !== undefined ? compressed[encoding] : plain;
         const Transport = hasNativePing ? NativePingTransport : WebSocketTransport;
-        return new Transport(ws, socket, format, tracker);
+        return new Transport(opened, format);
       },
       open: (opened, request, query, compresses) => {
         const transport = endpoint.transport(opened, {
@@ -195,8 +195,7 @@ export class UpgradeHandler {
     const endpoint: Endpoint = {
       kind: 'uni_websocket',
       handshake: new WebSocketHandshake({ maxMessageBytes, closeTimeoutMs, maxDecompressedBytes: undefined }),
-      transport: ({ ws, socket, tracker }) =>
-        new UniWebSocketTransport(ws, socket, format, tracker, jsonCodec, options),
+      transport: (opened) => new UniWebSocketTransport(opened, format, jsonCodec, options),
       open: (opened, request, query, compresses) => {
         const facts = { encoding: format.encoding, hasNativePing: false, compresses };
         const transport = endpoint.transport(opened, facts);

@@ -1,15 +1,23 @@
-// A WebSocket as a connection's transport. Frames come encoded and are written to the socket past ws's sender, so that one
+// A WebSocket as a connection's transport. Frames come encoded and are written past ws's sender and the stream, so that one
 // buffer serves all subscribers; ws keeps the reading side, control frames and the closing handshake.
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { SendHandle } from 'node:child_process';
-import type { Duplex } from 'node:stream';
 import { WebSocket } from 'ws';
 import type { Connection } from '../connection/connection.ts';
 import type { Transport, TransportKind } from '../connection/transport.ts';
 import { type CloseCause, CloseCauses } from '../protocol/close-causes.ts';
 import { connectFrame } from '../protocol/unidirectional.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
-import { type ConnectionHandle, freeze, hasEnded, thaw, unsentBytes } from '../util/native-handle.ts';
+import {
+  type ConnectionHandle,
+  freeze,
+  type HandleWriter,
+  hasEnded,
+  thaw,
+  type WritableHandle,
+  writableHandleOf,
+  type WriteListener,
+} from '../util/native-handle.ts';
 import type { FrameTracker } from './frame-tracker.ts';
 
 /** The class that the WebSocket server makes: it leads its listeners, which are shared, to their connection. */
@@ -43,20 +51,32 @@ export interface FrozenWebSocket {
 /** unsent: the peer has not taken everything · busy: a message is being decompressed · closing: it ends here. */
 export type Unmovable = 'unsent' | 'busy' | 'closing';
 
-export class WebSocketTransport implements Transport {
+/** A WebSocket after its handshake. */
+export interface OpenedWebSocket {
+  readonly ws: GatewaySocket;
+  readonly socket: Socket;
+  readonly tracker: FrameTracker;
+  readonly writer: HandleWriter;
+}
+
+export class WebSocketTransport implements Transport, WriteListener {
   readonly kind: TransportKind = 'websocket';
   readonly format: WireFormat;
+  readonly #handle: WritableHandle | undefined;
+  readonly #writer: HandleWriter;
+  /** Written last, if the kernel has not taken all of it: then nothing more is written. */
+  #untaken: Buffer | undefined;
   readonly #ws: GatewaySocket;
-  readonly #socket: Duplex;
+  readonly #socket: Socket;
   readonly #tracker: FrameTracker;
-  /** Written since the kernel last took all at once; undefined while it does. */
-  #untaken: Buffer[] | undefined;
 
-  constructor(ws: GatewaySocket, socket: Duplex, format: WireFormat, tracker: FrameTracker) {
+  constructor({ ws, socket, tracker, writer }: OpenedWebSocket, format: WireFormat) {
+    this.format = format;
+    this.#handle = writableHandleOf(socket);
+    this.#writer = writer;
     this.#ws = ws;
     this.#socket = socket;
     this.#tracker = tracker;
-    this.format = format;
   }
 
   /** What was agreed on when it was opened. */
@@ -71,55 +91,51 @@ export class WebSocketTransport implements Transport {
    * taken is left alone: those cannot be kept from being written but by `destroy`.
    */
   freeze(withUnsent = false): FrozenWebSocket | Unmovable {
-    const socket = this.#socket;
-    if (!(socket instanceof Socket)) return 'closing';
-    const before = this.#obstacle(socket, withUnsent);
+    const before = this.#obstacle(withUnsent);
     if (before !== undefined) return before;
     this.#ws.pause();
-    const handle = freeze(socket);
+    const handle = freeze(this.#socket);
     if (handle === undefined) return 'closing';
     // Into ws and the connection.
-    while (socket.read() !== null);
-    const obstacle = this.#obstacle(socket, withUnsent);
+    while (this.#socket.read() !== null);
+    const obstacle = this.#obstacle(withUnsent);
     if (obstacle === undefined) return { handle, tail: this.#tracker.tail() };
-    thaw(socket);
+    thaw(this.#socket);
     return obstacle;
   }
 
   /** Why it cannot be moved as it stands, what the kernel has not taken aside. */
   get obstacle(): Unmovable | undefined {
-    return this.#socket instanceof Socket ? this.#obstacle(this.#socket, true) : 'closing';
+    return this.#obstacle(true);
   }
 
   /** What the kernel has not taken, as of this moment; undefined when others than this transport have written, too. */
   unsent(): Buffer | undefined {
-    if (!(this.#socket instanceof Socket)) return undefined;
-    const bytes = unsentBytes(this.#socket);
-    const written = Buffer.concat(this.#untaken ?? []);
-    if (bytes === 0) return Buffer.alloc(0);
-    const isOurs = this.#endsWithWhole(this.#socket.writableLength);
-    return isOurs && bytes <= written.length ? written.subarray(written.length - bytes) : undefined;
+    const written = this.#untaken ?? Buffer.alloc(0);
+    const bytes = this.pendingBytes;
+    return bytes <= written.length ? written.subarray(written.length - bytes) : undefined;
   }
 
   /** It was not taken: reading may be resumed. */
   thaw(): void {
-    if (this.#socket instanceof Socket) thaw(this.#socket);
+    thaw(this.#socket);
   }
 
-  #obstacle(socket: Socket, withUnsent: boolean): Unmovable | undefined {
-    if (this.#ws.readyState !== WebSocket.OPEN || socket.destroyed || hasEnded(socket)) return 'closing';
-    if (this.#ws.bufferedAmount > (withUnsent ? socket.writableLength : 0)) return 'unsent';
+  #obstacle(withUnsent: boolean): Unmovable | undefined {
+    const isOpen = this.#ws.readyState === WebSocket.OPEN && !this.#socket.destroyed;
+    if (!isOpen || hasEnded(this.#socket)) return 'closing';
+    // What ws itself has written, and what was written here.
+    if (this.#ws.bufferedAmount > 0 || (!withUnsent && this.#untaken !== undefined)) return 'unsent';
     return this.#tracker.messages === this.#ws.delivered ? undefined : 'busy';
   }
 
   get pendingBytes(): number {
-    return this.#socket.writableLength;
+    return this.#untaken === undefined ? 0 : (this.#handle?.writeQueueSize ?? 0);
   }
 
   /** From and to the peer since it came to this process. */
   get trafficBytes(): number {
-    const socket = this.#socket;
-    return socket instanceof Socket ? socket.bytesRead + socket.bytesWritten : 0;
+    return this.#socket.bytesRead + this.#socket.bytesWritten;
   }
 
   /** From here on frames of the peer reach the connection. */
@@ -134,38 +150,21 @@ export class WebSocketTransport implements Transport {
   }
 
   write(frames: Buffer): boolean {
-    if (this.#socket.destroyed) return true;
-    const mayGoOn = this.#socket.write(frames);
-    if (this.#socket.writableLength === 0) {
-      this.#untaken = undefined;
-      return true;
+    const outcome = this.#handle === undefined ? 'failed' : this.#writer.write(this.#handle, frames, this);
+    if (outcome === 'taken') return true;
+    if (outcome === 'pending') {
+      this.#untaken = frames;
+      return false;
     }
-    this.#remember(frames);
-    if (mayGoOn) return true;
-    const { connection } = this.#ws;
-    // Rare (a slow reader, a large message): a listener for just this pause costs idle connections nothing.
-    this.#socket.once('drain', () => {
-      this.#untaken = undefined;
-      connection?.onTransportDrain();
-    });
-    return false;
+    // ws hears of it, and the connection from ws.
+    this.#socket.destroy();
+    return true;
   }
 
-  /** Of a peer that reads slowly. */
-  #remember(frames: Buffer): void {
-    const isAlone = this.#socket.writableLength === frames.length;
-    if (isAlone || this.#untaken === undefined) this.#untaken = [frames];
-    else this.#untaken.push(frames);
-  }
-
-  /** Whether the last of what was written makes up so many bytes, with nothing of others between. */
-  #endsWithWhole(bytes: number): boolean {
-    let rest = bytes;
-    for (const frames of (this.#untaken ?? []).toReversed()) {
-      if (rest <= 0) break;
-      rest -= frames.length;
-    }
-    return rest === 0;
+  onWritten(isTaken: boolean): void {
+    this.#untaken = undefined;
+    if (isTaken) this.#ws.connection?.onTransportDrain();
+    else this.#socket.destroy();
   }
 
   pauseReading(): void {
@@ -195,9 +194,9 @@ export class WebSocketTransport implements Transport {
 export class NativePingTransport extends WebSocketTransport {
   readonly #ws: GatewaySocket;
 
-  constructor(ws: GatewaySocket, socket: Duplex, format: WireFormat, tracker: FrameTracker) {
-    super(ws, socket, format, tracker);
-    this.#ws = ws;
+  constructor(opened: OpenedWebSocket, format: WireFormat) {
+    super(opened, format);
+    this.#ws = opened.ws;
   }
 
   override attach(connection: Connection, inbound: InboundCounters): void {

@@ -1,4 +1,4 @@
-// The private parts of Node that passing live connections needs, in one place: the handle under a socket, and the
+// The private parts of Node that live connections need, in one place: the handle under a socket, writing to it, and the
 // acknowledgements of handles on a child's channel. The component tests prove them on every supported Node.
 /* oxlint-disable no-underscore-dangle -- these are Node's own names */
 import type { SendHandle } from 'node:child_process';
@@ -44,20 +44,6 @@ export function socketOver(handle: ConnectionHandle): Socket {
   return new Socket(options);
 }
 
-/** Bytes written to the socket that the kernel has not taken; a part of the first write under way may be with it already. */
-export function unsentBytes(socket: Socket): number {
-  const handle = handleOf(socket);
-  if (handle === undefined || socket.writableLength === 0) return 0;
-  const state: unknown = '_writableState' in socket ? socket._writableState : undefined;
-  const isKnown = typeof state === 'object' && state !== null && 'getBuffer' in state;
-  const waiting: unknown = isKnown && typeof state.getBuffer === 'function' ? state.getBuffer() : undefined;
-  if (!Array.isArray(waiting)) return Number.NaN;
-  return waiting.reduce(
-    (sum: number, { chunk }: { chunk: Buffer }) => sum + chunk.length,
-    handle.writeQueueSize,
-  );
-}
-
 /** Of a server that listens by itself. */
 export function descriptorOf(server: Server): number | undefined {
   const handle = '_handle' in server ? server._handle : undefined;
@@ -70,6 +56,93 @@ export function descriptorOf(server: Server): number | undefined {
 export function hasEnded(socket: Socket): boolean {
   const state = '_readableState' in socket ? socket._readableState : undefined;
   return typeof state === 'object' && state !== null && 'ended' in state && state.ended === true;
+}
+
+/** A handle that takes bytes. */
+export interface WritableHandle extends ConnectionHandle {
+  /** Returns 0, or a negative code of libuv. Takes `request` only if the kernel does not take everything at once. */
+  writeBuffer(request: WriteRequest, bytes: Buffer): number | undefined;
+}
+
+/** Undefined when the socket is closed. */
+export function writableHandleOf(socket: Socket): WritableHandle | undefined {
+  const handle = handleOf(socket);
+  return handle !== undefined && isWritable(handle) ? handle : undefined;
+}
+
+function isWritable(handle: ConnectionHandle): handle is WritableHandle {
+  return 'writeBuffer' in handle && typeof handle.writeBuffer === 'function';
+}
+
+/** taken: by the kernel, all of it · pending: a part of it waits, `onWritten` follows · failed: the connection is gone. */
+export type WriteOutcome = 'taken' | 'pending' | 'failed';
+
+export interface WriteListener {
+  /** What was pending has been taken, or never will be. */
+  onWritten(isTaken: boolean): void;
+}
+
+/**
+ * Writes past Node's streams, which cost as much as all else that is done for a frame. Frames that others write through
+ * the socket keep their order with those written here: both end up in one queue.
+ */
+export class HandleWriter {
+  readonly #binding = streamBinding();
+  /** Serves all writes until one is left pending with it. */
+  #request = new this.#binding.WriteWrap();
+
+  /** `bytes` must stay as they are until they are taken. */
+  write(handle: WritableHandle, bytes: Buffer, listener: WriteListener): WriteOutcome {
+    const request = this.#request;
+    const { WriteWrap, streamBaseState, kLastWriteWasAsync } = this.#binding;
+    if (handle.writeBuffer(request, bytes) !== 0) {
+      this.#request = new WriteWrap();
+      return 'failed';
+    }
+    if (streamBaseState[kLastWriteWasAsync] === 0) return 'taken';
+    this.#request = new WriteWrap();
+    // The kernel reads from it later, and nobody else may hold it by then.
+    request.buffer = bytes;
+    request.oncomplete = (status) => listener.onWritten(status === 0);
+    return 'pending';
+  }
+}
+
+interface WriteRequest {
+  buffer?: Buffer;
+  oncomplete?: (status: number) => void;
+}
+
+/** What Node's own sockets write with. */
+interface StreamBinding {
+  readonly WriteWrap: new () => WriteRequest;
+  readonly streamBaseState: Int32Array;
+  /** Index of the state that says whether the write before was left pending. */
+  readonly kLastWriteWasAsync: number;
+}
+
+function streamBinding(): StreamBinding {
+  const binding: unknown =
+    'binding' in process && typeof process.binding === 'function'
+      ? process.binding('stream_wrap')
+      : undefined;
+  if (isStreamBinding(binding)) return binding;
+  throw new Error(
+    `Node ${process.version} has no stream_wrap as Node 20.19, 22 and 24 have it: run one of these`,
+  );
+}
+
+function isStreamBinding(binding: unknown): binding is StreamBinding {
+  return (
+    typeof binding === 'object' &&
+    binding !== null &&
+    'WriteWrap' in binding &&
+    typeof binding.WriteWrap === 'function' &&
+    'streamBaseState' in binding &&
+    binding.streamBaseState instanceof Int32Array &&
+    'kLastWriteWasAsync' in binding &&
+    typeof binding.kLastWriteWasAsync === 'number'
+  );
 }
 
 function handleOf(socket: Socket): (ConnectionHandle & SendHandle) | undefined {
