@@ -105,13 +105,13 @@ function subscriptionState(
   const wishesJoinLeave = request.joinLeave && mayReadPresence(options, actor);
   return {
     channel: request.channel,
-    serverSide,
     positioned: hasHistory && (recoverable || options.forcePositioning || wishesPosition),
+    delta: filter === undefined && options.allowedDeltaTypes.some((type) => type === request.delta),
+    serverSide,
     recoverable,
     joinLeavePushes: options.joinLeave && (options.forcePushJoinLeave || wishesJoinLeave),
     announced: options.joinLeave,
     inPresence: options.presence,
-    delta: filter === undefined && options.allowedDeltaTypes.some((type) => type === request.delta),
     filter: filter?.source,
     info: clientInfo(connection, grant.info),
     expireAtWallMs: grant.expireAtWallMs,

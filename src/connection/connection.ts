@@ -29,22 +29,23 @@ import type { ConnectionShared } from './surroundings.ts';
 import type { Transport } from './transport.ts';
 
 export class Connection implements Timed, Flushable {
+  // What each delivery reads stands together, and first: in a large channel these are fetched from memory each time.
+  readonly transport: Transport;
+  readonly #outbox: Outbox;
+  /** Replies of the commands that are being carried out synchronously: they leave in one frame. */
+  #replies: Message[] | undefined;
+  #dirty = false;
+  #moving: Moving | undefined;
+  readonly #shared: ConnectionShared;
   deadlineMs = Infinity;
   wheelSlot = -1;
-  readonly transport: Transport;
   readonly session: Session;
   readonly subscriptions = new Map<string, Subscription>();
-  readonly #shared: ConnectionShared;
-  readonly #outbox: Outbox;
   #state: ConnectionState;
   readonly #inbox: Inbox;
   #readingPaused = false;
-  /** Replies of the commands that are being carried out synchronously: they leave in one frame. */
-  #replies: Message[] | undefined;
   #batching = false;
-  #dirty = false;
   #pingAnswers: PingAnswers | undefined;
-  #moving: Moving | undefined;
 
   /** With a snapshot it begins held and frozen, until `thaw` and `letGo`. */
   constructor(transport: Transport, session: Session, shared: ConnectionShared, from?: SessionSnapshot) {
@@ -266,7 +267,6 @@ export class Connection implements Timed, Flushable {
   deliver(frame: Buffer, frameClass: FrameClass): void {
     // Replies that were given before go first; too many of them end the connection, too.
     if (this.#replies !== undefined) this.#frameReplies();
-    if (this.#state.phase === 'closed') return;
     if (!this.#outbox.push(frame, frameClass, this.transport)) {
       this.close(CloseCauses.slow);
       return;
@@ -278,7 +278,7 @@ export class Connection implements Timed, Flushable {
 
   flush(): void {
     this.#dirty = false;
-    if (!this.isClosed && !this.isFrozen) this.#outbox.flush(this.transport);
+    if (!this.isFrozen) this.#outbox.flush(this.transport);
   }
 
   close(cause: CloseCause): void {
@@ -353,7 +353,7 @@ export class Connection implements Timed, Flushable {
   }
 
   #discard(): void {
-    this.#outbox.clear();
+    this.#outbox.end();
     this.#replies = undefined;
     this.#inbox.clear();
   }

@@ -30,6 +30,7 @@ export class Outbox {
   #frames: Buffer[] | undefined;
   #bytes = 0;
   #blocked = false;
+  #hasEnded = false;
   /** Since somebody asked, or never did. */
   #hasDrained = true;
 
@@ -61,6 +62,7 @@ export class Outbox {
 
   /** False when the limit is passed: the peer is a slow consumer, and the frame was not taken. */
   push(frame: Buffer, frameClass: FrameClass, transport: Transport): boolean {
+    if (this.#hasEnded) return true;
     if (frameClass !== 'control' && this.#isOver(frame.length, transport)) return false;
     if (this.#frames !== undefined) this.#frames.push(frame);
     else if (this.#only === undefined) this.#only = frame;
@@ -97,8 +99,9 @@ export class Outbox {
     return frames;
   }
 
-  /** Throws away what is queued. */
-  clear(): void {
+  /** Throws away what is queued, and whatever comes later. */
+  end(): void {
+    this.#hasEnded = true;
     this.#counters.dropped.value += this.#count;
     this.#counters.sums.queuedBytes -= this.#bytes;
     this.#reset();

@@ -109,5 +109,5 @@ function start(deps: JoinDeps, subscription: Subscription, channel: HubChannel, 
   // than `known`: they do not come again.
   subscription.since = since;
   for (const item of missed ?? []) serveItem(hub.serving, subscription, item);
-  subscription.since = subscription.live ? known : Infinity;
+  if (subscription.live) subscription.since = known;
 }

@@ -110,14 +110,17 @@ t.test('limits: bytes (with what the transport holds), frames, and control beyon
   t.ok(frames.outbox.push(frame(''), 'control', frames.pipe));
 });
 
-t.test('clear counts what it throws away', async (t) => {
+t.test('its end counts what it throws away, and nothing is taken any more', async (t) => {
   const { outbox, pipe, counters } = bench();
-  outbox.clear();
   outbox.push(frame('abc'), 'publication', pipe);
   outbox.push(frame('de'), 'publication', pipe);
-  outbox.clear();
+  outbox.end();
+  t.equal(counters.dropped.value, 2);
+  t.ok(outbox.push(frame('too late'), 'publication', pipe), 'which is no slow consumer');
+  outbox.end();
   t.equal(counters.dropped.value, 2);
   t.equal(counters.sums.queuedBytes, 0);
+  t.ok(outbox.isEmpty);
   outbox.flush(pipe);
   t.strictSame(pipe.writes, []);
 });
