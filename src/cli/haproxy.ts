@@ -103,6 +103,7 @@ export function addHaproxy(program: Command, deps: CliDeps): void {
     .addHelpText('after', EXAMPLES)
     .action(async (hosts: readonly string[], flags: HaproxyFlags) => {
       expectHosts(hosts, command);
+      expectDistinctAddresses(flags);
       const config = await configFrom(flags, deps);
       const { http_server: server } = config;
       if (server.internal_port !== null && isLoopback(server.internal_address) && hosts.some(isElsewhere)) {
@@ -125,6 +126,26 @@ function expectHosts(hosts: readonly string[], { commands }: Command): void {
         ExitCodes.usage,
         `${host} is no command (did you mean \`holdfast haproxy ${meant}\`?); a host of that name is written ${host}:PORT`,
       );
+  }
+}
+
+/** HAProxy starts with them, and a connection meets either: the server API, on the public port. */
+function expectDistinctAddresses({ bind, apiBind, opsBind }: HaproxyFlags): void {
+  const taken = new Map<string, string>();
+  for (const [flag, address] of Object.entries({
+    '--bind': bind,
+    '--ops-bind': opsBind,
+    '--api-bind': apiBind,
+  })) {
+    if (address === undefined || address === false) continue;
+    const bare = address.replace(/^\*(?=:)/, '');
+    const other = taken.get(bare);
+    if (other !== undefined)
+      throw new CliError(
+        ExitCodes.usage,
+        `${other} and ${flag} are the same address, ${address}: give each its own`,
+      );
+    taken.set(bare, flag);
   }
 }
 

@@ -14,6 +14,8 @@ t.test('hosts and flags that are wrong are named', async (t) => {
   await says(['10.0.0.1', '--balance=random'], 78, /--balance random: expected leastconn/);
   await says(['10.0.0.1', '--bind=443'], 2, /ADDRESS:PORT, or :PORT for all addresses/);
   await says(['10.0.0.1', '--bind=:99999'], 2, /ADDRESS:PORT, or :PORT for all addresses/);
+  await says(['10.0.0.1', '--api-bind=*:443'], 2, /--bind and --api-bind are the same address, \*:443/);
+  await says(['10.0.0.1', '--bind=127.0.0.1:8404'], 2, /--bind and --ops-bind are the same address/);
   await says(['256.0.0.1'], 78, /256\.0\.0\.1 is no IPv4 address/);
   await says(['10.0.0.1', '--trusted=10.0.0.0/33'], 2, /networks such as 10\.0\.0\.0\/8/);
   await says(['10.0.0.1', '--trusted=10.0.0.256'], 2, /networks such as 10\.0\.0\.0\/8/);
