@@ -22,7 +22,11 @@ export interface FanOutDeps {
 export class FanOut {
   readonly #flusher: Flusher;
   readonly #pass: PassDeps;
+  /** Channels that have something since the last turn: before those that are being worked on. */
+  #fresh: HubChannel[] = [];
   #queue: HubChannel[] = [];
+  /** The last turn did not reach every channel: then those that waited come first. */
+  #isBehind = false;
   #pendingBytes = 0;
 
   constructor(deps: FanOutDeps) {
@@ -39,7 +43,7 @@ export class FanOut {
   enqueue(channel: HubChannel): void {
     if (channel.queued) return;
     channel.queued = true;
-    this.#queue.push(channel);
+    this.#fresh.push(channel);
     this.#flusher.wake();
   }
 
@@ -50,8 +54,10 @@ export class FanOut {
   }
 
   readonly #onTurnEnd = (): boolean => {
-    const queue = this.#queue;
-    if (queue.length === 0) return false;
+    const waiting = this.#queue.length + this.#fresh.length;
+    if (waiting === 0) return false;
+    const queue = this.#isBehind ? [...this.#queue, ...this.#fresh] : [...this.#fresh, ...this.#queue];
+    this.#fresh = [];
     const flusher = this.#flusher;
     const untilMs = performance.now() + SLICE_MS;
     let room = QUANTUM;
@@ -68,6 +74,7 @@ export class FanOut {
       room = QUANTUM;
       if (!flusher.flush(untilMs) || performance.now() >= untilMs) break;
     }
+    this.#isBehind = done < waiting;
     this.#queue = done === queue.length ? [] : queue.slice(done);
     return this.#queue.length > 0;
   };

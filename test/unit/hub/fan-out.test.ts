@@ -66,6 +66,50 @@ t.test('a large channel does not hold up a small one', async (t) => {
   t.notOk(large.queued || small.queued);
 });
 
+t.test('what is published while a large channel is being delivered does not wait for it', async (t) => {
+  const stage = new Stage();
+  const large = stage.channel('large', 2_000);
+  const small = stage.channel('small', 1);
+  const [last] = small.members;
+  const { serve } = stage;
+  stage.serve = (which, batch) => {
+    spin(0.05);
+    serve(which, batch);
+  };
+  stage.publish(large, 1);
+  await waitFor('a slice', () => stage.order.length > 0);
+  const before = stage.order.length;
+  t.ok(before < 2_000, 'there is more to deliver');
+  stage.publish(small, 1);
+  await waitFor('all deliveries', () => stage.order.length === 2_001);
+  t.equal(last === undefined ? -1 : stage.order.indexOf(last), before);
+});
+
+t.test('small channels without end do not keep a large one waiting', async (t) => {
+  const stage = new Stage();
+  const large = stage.channel('large', 1_000);
+  const small = Array.from({ length: 128 }, (_, n) => stage.channel(`small ${n}`, 1));
+  let served = 0;
+  stage.serve = (which) => {
+    if (large.members.has(which)) served += 1;
+    // More than a slice holds.
+    else spin(0.05);
+  };
+  let refilling: NodeJS.Immediate | undefined;
+  const refill = (): void => {
+    for (const channel of small) if (!channel.queued) stage.publish(channel, 1);
+    refilling = setImmediate(refill);
+  };
+  t.teardown(() => clearImmediate(refilling));
+  refill();
+  stage.publish(large, 1);
+  await waitFor('the large one', () => served === 1_000);
+  t.ok(
+    small.some((channel) => channel.queued || channel.sequence > 1),
+    'the small ones had more to deliver',
+  );
+});
+
 t.test('many large channels take turns', async (t) => {
   const stage = new Stage();
   const channels = Array.from({ length: 4 }, (_, n) => stage.channel(`c${n}`, 1_000));
