@@ -76,6 +76,7 @@ export class FanOut {
     }
     this.#isBehind = done < waiting;
     this.#queue = done === queue.length ? [] : queue.slice(done);
-    return this.#queue.length > 0;
+    // Serving one may have brought something to another: a subscriber that has to go is announced to those who stay.
+    return this.#queue.length > 0 || this.#fresh.length > 0;
   };
 }

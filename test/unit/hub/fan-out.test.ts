@@ -85,6 +85,20 @@ t.test('what is published while a large channel is being delivered does not wait
   t.equal(last === undefined ? -1 : stage.order.indexOf(last), before);
 });
 
+t.test('what comes of serving a channel is delivered, too', async (t) => {
+  const stage = new Stage();
+  const first = stage.channel('first', 1);
+  const second = stage.channel('second', 1);
+  const { serve } = stage;
+  stage.serve = (which, batch) => {
+    serve(which, batch);
+    if (first.members.has(which)) stage.publish(second, 1);
+  };
+  stage.publish(first, 1);
+  await waitFor('both deliveries', () => stage.order.length === 2);
+  t.notOk(first.queued || second.queued);
+});
+
 t.test('small channels without end do not keep a large one waiting', async (t) => {
   const stage = new Stage();
   const large = stage.channel('large', 1_000);
