@@ -2,6 +2,7 @@
 import t from 'tap';
 import { Crowd, CROWD_CHANNELS } from '../helpers/crowd.ts';
 import { type Gateway, startGateway } from '../helpers/gateway.ts';
+import { killIfAlive } from '../helpers/processes.ts';
 import { ReloadRun } from '../helpers/reload-run.ts';
 import { isJson } from '../helpers/server-frames.ts';
 import { waitFor } from '../helpers/wait-for.ts';
@@ -43,7 +44,7 @@ t.test('a worker, old or new', async (t) => {
         // The first worker is replaced first.
         const found = victim === 'old' ? before[0] : pids.find((pid) => !before.includes(pid));
         // What the old one does at the end may be done by now.
-        if (found !== undefined && pids.includes(found)) process.kill(found, 'SIGKILL');
+        if (found !== undefined && pids.includes(found)) killIfAlive(found);
         await reload.failure;
         await waitFor('two workers', async () => (await gateway.workerPids()).length === 2);
         await waitFor('everybody to be there', () => crowd.connected === CLIENTS);

@@ -10,6 +10,15 @@ export async function childPids(pid: number): Promise<number[]> {
   return text.split(' ').filter(Boolean).map(Number);
 }
 
+/** One that is about to end by itself may have ended already. */
+export function killIfAlive(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+  }
+}
+
 /** Memory that these processes hold, together. */
 export async function residentBytes(pids: readonly number[]): Promise<number> {
   const sizes = pids.map(async (pid) => {
