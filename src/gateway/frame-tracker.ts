@@ -40,6 +40,13 @@ export class FrameTracker {
     }
   }
 
+  /** Nothing that it has seen is still to come from ws, which gave out `delivered` messages. */
+  isIdle(delivered: number): boolean {
+    return (
+      this.messages === delivered && this.#pieceBytes === 0 && this.#fragments === undefined && !this.#isOver
+    );
+  }
+
   /** ws reads nothing more: whatever the peer still sends is of no interest, and not kept. */
   stop(): void {
     this.#isOver = true;

@@ -7,7 +7,7 @@ import { jsonCodec } from '../protocol/json-codec.ts';
 import { connectFrame } from '../protocol/unidirectional.ts';
 import { deflated, type DeflateSettings, type Encoding, WireFormats } from '../protocol/wire-format.ts';
 import type { Connection } from '../connection/connection.ts';
-import { HandleWriter } from '../util/native-handle.ts';
+import { HandleReader, HandleWriter } from '../util/native-handle.ts';
 import type { Admission } from './admission.ts';
 import { parseTarget, type SessionReader } from './client-request.ts';
 import type { ConnectionOpener } from './connection-opener.ts';
@@ -88,7 +88,7 @@ interface Endpoint {
 
 export class UpgradeHandler {
   readonly #deps: UpgradeDeps;
-  readonly #writer = new HandleWriter();
+  readonly #io = { reader: new HandleReader(), writer: new HandleWriter() };
   readonly #endpoints = new Map<string, Endpoint>();
   /** Of the gateway itself: admission is not for them. */
   readonly #welcome = new WeakSet<Duplex>();
@@ -125,7 +125,7 @@ export class UpgradeHandler {
     const tracker = track(socket);
     endpoint.handshake.run(request, socket, head, (ws, compresses) => {
       socket.off('error', onSocketError);
-      endpoint.open({ ws, socket, tracker, writer: this.#writer }, request, query, compresses);
+      endpoint.open({ ws, socket, tracker, ...this.#io }, request, query, compresses);
     });
   };
 
@@ -145,7 +145,7 @@ export class UpgradeHandler {
     const ws = endpoint.handshake.adopt(socket, tail, facts);
     socket.off('error', onSocketError);
     if (ws === undefined) return undefined;
-    const transport = endpoint.transport({ ws, socket, tracker, writer: this.#writer }, facts);
+    const transport = endpoint.transport({ ws, socket, tracker, ...this.#io }, facts);
     return {
       transport,
       attach: (connection) => transport.attach(connection, this.#deps.opener.counters),

@@ -46,7 +46,9 @@ export class WebSocketHandshake {
       }
     }
     server.handleUpgrade(request, socket, head, (ws) => {
-      if (ws instanceof GatewaySocket) onOpen(ws, server === this.#compressing);
+      if (!(ws instanceof GatewaySocket)) return;
+      ws.maxMessageBytes = server.options.maxPayload ?? 0;
+      onOpen(ws, server === this.#compressing);
     });
   }
 
@@ -79,7 +81,9 @@ export class WebSocketHandshake {
     } finally {
       Reflect.deleteProperty(socket, 'write');
     }
-    adopted?.pause();
+    if (adopted === undefined) return undefined;
+    adopted.maxMessageBytes = server?.options.maxPayload ?? 0;
+    adopted.pause();
     return adopted;
   }
 }

@@ -1,5 +1,6 @@
 // A WebSocket as a connection's transport. Frames come encoded and are written past ws's sender and the stream, so that one
-// buffer serves all subscribers; ws keeps the reading side, control frames and the closing handshake.
+// buffer serves all subscribers; whole plain messages are read before the stream and ws, which keep all other frames, and the
+// closing handshake.
 import type { Socket } from 'node:net';
 import type { SendHandle } from 'node:child_process';
 import { WebSocket } from 'ws';
@@ -11,14 +12,17 @@ import type { WireFormat } from '../protocol/wire-format.ts';
 import {
   type ConnectionHandle,
   freeze,
+  type HandleReader,
   type HandleWriter,
   hasEnded,
+  type ReadListener,
   thaw,
   type WritableHandle,
   writableHandleOf,
   type WriteListener,
 } from '../util/native-handle.ts';
 import type { FrameTracker } from './frame-tracker.ts';
+import { wholeFrameBytes, wholeMessage } from './whole-message.ts';
 
 /** The class that the WebSocket server makes: it leads its listeners, which are shared, to their connection. */
 export class GatewaySocket extends WebSocket {
@@ -27,6 +31,8 @@ export class GatewaySocket extends WebSocket {
   tracker: FrameTracker | undefined;
   /** Messages of the peer that ws has given out. */
   delivered = 0;
+  /** As ws was told. */
+  maxMessageBytes = 0;
 }
 
 export interface InboundCounters {
@@ -48,7 +54,7 @@ export interface FrozenWebSocket {
   readonly tail: Buffer;
 }
 
-/** unsent: the peer has not taken everything · busy: a message is being decompressed · closing: it ends here. */
+/** unsent: the peer has not taken everything · busy: messages are being taken or decompressed · closing: it ends here. */
 export type Unmovable = 'unsent' | 'busy' | 'closing';
 
 /** A WebSocket after its handshake. */
@@ -56,10 +62,11 @@ export interface OpenedWebSocket {
   readonly ws: GatewaySocket;
   readonly socket: Socket;
   readonly tracker: FrameTracker;
+  readonly reader: HandleReader;
   readonly writer: HandleWriter;
 }
 
-export class WebSocketTransport implements Transport, WriteListener {
+export class WebSocketTransport implements Transport, ReadListener, WriteListener {
   readonly kind: TransportKind = 'websocket';
   readonly format: WireFormat;
   readonly #handle: WritableHandle | undefined;
@@ -69,14 +76,18 @@ export class WebSocketTransport implements Transport, WriteListener {
   readonly #ws: GatewaySocket;
   readonly #socket: Socket;
   readonly #tracker: FrameTracker;
+  readonly #reader: HandleReader;
+  /** Takes messages past ws at this moment. */
+  #isTaking = false;
 
-  constructor({ ws, socket, tracker, writer }: OpenedWebSocket, format: WireFormat) {
+  constructor({ ws, socket, tracker, reader, writer }: OpenedWebSocket, format: WireFormat) {
     this.format = format;
     this.#handle = writableHandleOf(socket);
     this.#writer = writer;
     this.#ws = ws;
     this.#socket = socket;
     this.#tracker = tracker;
+    this.#reader = reader;
   }
 
   /** What was agreed on when it was opened. */
@@ -126,7 +137,8 @@ export class WebSocketTransport implements Transport, WriteListener {
     if (!isOpen || hasEnded(this.#socket)) return 'closing';
     // What ws itself has written, and what was written here.
     if (this.#ws.bufferedAmount > 0 || (!withUnsent && this.#untaken !== undefined)) return 'unsent';
-    return this.#tracker.messages === this.#ws.delivered ? undefined : 'busy';
+    const isBusy = this.#isTaking || this.#tracker.messages !== this.#ws.delivered;
+    return isBusy ? 'busy' : undefined;
   }
 
   get pendingBytes(): number {
@@ -147,6 +159,34 @@ export class WebSocketTransport implements Transport, WriteListener {
     this.#ws.on('error', onError);
     this.#ws.tracker = this.#tracker;
     this.#ws.on('ping', onPing);
+    this.#reader.attach(this.#socket, this);
+  }
+
+  /** Whole plain messages are taken at once; ws gets the rest, and until it is done with that, all that follows. */
+  onRead(bytes: Buffer, count: number): number {
+    let at = 0;
+    this.#isTaking = true;
+    try {
+      while (at < count && this.#isPast) {
+        const message = wholeMessage(bytes, at, count, this.#ws.maxMessageBytes);
+        if (message === undefined) break;
+        at += wholeFrameBytes(message);
+        receive(this.#ws, message);
+      }
+    } finally {
+      this.#isTaking = false;
+    }
+    return at;
+  }
+
+  /** Everything before has reached the connection, and it is open and wants more. */
+  get #isPast(): boolean {
+    return (
+      this.#socket.readableFlowing === true &&
+      this.#socket.readableLength === 0 &&
+      this.#tracker.isIdle(this.#ws.delivered) &&
+      this.#ws.readyState === WebSocket.OPEN
+    );
   }
 
   write(frames: Buffer): boolean {
@@ -212,12 +252,15 @@ export class NativePingTransport extends WebSocketTransport {
 function onMessage(this: WebSocket, data: unknown): void {
   if (!(this instanceof GatewaySocket)) return;
   this.delivered += 1;
-  if (this.connection === undefined || !Buffer.isBuffer(data)) return;
-  if (this.inbound !== undefined) {
-    this.inbound.messagesIn += 1;
-    this.inbound.bytesIn += data.length;
+  if (Buffer.isBuffer(data)) receive(this, data);
+}
+
+function receive({ connection, inbound }: GatewaySocket, data: Buffer): void {
+  if (connection === undefined) return;
+  if (inbound !== undefined) {
+    inbound.messagesIn += 1;
+    inbound.bytesIn += data.length;
   }
-  const { connection } = this;
   if (!connection.transport.format.unidirectional) connection.onFrame(data);
   // The one message of a client that only listens; whatever else it says is of no interest.
   else if (!connection.hasSpoken) connection.onFrame(connectFrame(data));

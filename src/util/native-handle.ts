@@ -1,5 +1,5 @@
-// The private parts of Node that live connections need, in one place: the handle under a socket, writing to it, and the
-// acknowledgements of handles on a child's channel. The component tests prove them on every supported Node.
+// The private parts of Node that live connections need, in one place: the handle under a socket, reading from it and writing
+// to it, and the acknowledgements of handles on a child's channel. The component tests prove them on every supported Node.
 /* oxlint-disable no-underscore-dangle -- these are Node's own names */
 import type { SendHandle } from 'node:child_process';
 import { type Server, Socket } from 'node:net';
@@ -108,15 +108,74 @@ export class HandleWriter {
   }
 }
 
+/** A handle that tells what it has read. */
+interface ReadableHandle extends ConnectionHandle {
+  /** With what was read, unless there is a buffer that it is read into; the state of the binding says how much it is. */
+  onread: (this: unknown, bytes?: ArrayBuffer) => void;
+  /** The handle points into it from then on. */
+  useUserBuffer(bytes: Buffer): void;
+}
+
+function isReadable(handle: ConnectionHandle): handle is ReadableHandle {
+  return (
+    'useUserBuffer' in handle &&
+    typeof handle.useUserBuffer === 'function' &&
+    'onread' in handle &&
+    typeof handle.onread === 'function'
+  );
+}
+
+export interface ReadListener {
+  /**
+   * The first `count` of `bytes` were read; they are overwritten by what is read next, of whichever connection. Returns how
+   * many of them were taken: the others go through the stream.
+   */
+  onRead(bytes: Buffer, count: number): number;
+}
+
+/** More than the kernel usually holds of a client that waits for answers. */
+const READ_BYTES = 65_536;
+
+/** Reads before Node's streams, into one buffer for all connections; what is not taken there goes through the stream. */
+export class HandleReader {
+  readonly #binding = streamBinding();
+  readonly #bytes = Buffer.allocUnsafeSlow(READ_BYTES);
+
+  /** From now on for as long as the socket lives, paused or not: a stream reads ahead. */
+  attach(socket: Socket, listener: ReadListener): void {
+    const handle = handleOf(socket);
+    if (handle === undefined || !isReadable(handle)) return;
+    const { streamBaseState, kReadBytesOrError } = this.#binding;
+    const bytes = this.#bytes;
+    const intoStream = handle.onread;
+    handle.useUserBuffer(bytes);
+    handle.onread = () => {
+      const count = streamBaseState[kReadBytesOrError] ?? 0;
+      if (count <= 0) {
+        // The end, or an error.
+        intoStream.call(handle);
+        return;
+      }
+      const taken = listener.onRead(bytes, count);
+      if (taken === count || socket.destroyed) return;
+      const rest = Uint8Array.from(bytes.subarray(taken, count));
+      streamBaseState[kReadBytesOrError] = rest.length;
+      intoStream.call(handle, rest.buffer);
+    };
+  }
+}
+
 interface WriteRequest {
   buffer?: Buffer;
   oncomplete?: (status: number) => void;
 }
 
-/** What Node's own sockets write with. */
+/** What Node's own sockets read and write with. */
 interface StreamBinding {
   readonly WriteWrap: new () => WriteRequest;
   readonly streamBaseState: Int32Array;
+  /** Index of the state that says how much was read, or a negative code of libuv. */
+  readonly kReadBytesOrError: number;
   /** Index of the state that says whether the write before was left pending. */
   readonly kLastWriteWasAsync: number;
 }
@@ -140,6 +199,8 @@ function isStreamBinding(binding: unknown): binding is StreamBinding {
     typeof binding.WriteWrap === 'function' &&
     'streamBaseState' in binding &&
     binding.streamBaseState instanceof Int32Array &&
+    'kReadBytesOrError' in binding &&
+    typeof binding.kReadBytesOrError === 'number' &&
     'kLastWriteWasAsync' in binding &&
     typeof binding.kLastWriteWasAsync === 'number'
   );

@@ -5,6 +5,7 @@ import { type ClientOptions, WebSocket } from 'ws';
 import type { Connection } from '../../../src/connection/connection.ts';
 import { CloseCauses } from '../../../src/protocol/close-causes.ts';
 import { frameMessages } from '../../../src/protocol/message-framing.ts';
+import { WebSocketTransport } from '../../../src/gateway/websocket-transport.ts';
 import { clientFrame, handshake, RawSocket } from '../../helpers/raw-socket.ts';
 import { TransportServer } from '../../helpers/transport-server.ts';
 import { waitFor } from '../../helpers/wait-for.ts';
@@ -270,4 +271,19 @@ t.test('small messages stay as they are where configured', async (t) => {
   say(server.connection, 'x'.repeat(3000));
   await client.next(3);
   t.ok(server.lone.sums.bytesOut - before < 1500);
+});
+
+t.test('a connection is not moved between two messages that came together', async (t) => {
+  const server = await start(t);
+  const found: unknown[] = [];
+  server.lone.handler = (connection, command) => {
+    const { transport } = connection;
+    if (transport instanceof WebSocketTransport) found.push(transport.freeze());
+    server.lone.answer(connection, command);
+  };
+  const client = await RawSocket.upgraded(t, server.parts.port);
+  const frames = ['{"id":1,"connect":{}}', '{"id":2,"rpc":{}}', '{"id":3,"rpc":{}}'];
+  client.write(Buffer.concat(frames.map((frame) => clientFrame(frame))));
+  await waitFor('all three', () => found.length === 3);
+  t.same(found, ['busy', 'busy', 'busy']);
 });
