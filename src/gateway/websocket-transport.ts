@@ -11,6 +11,7 @@ import { connectFrame } from '../protocol/unidirectional.ts';
 import type { WireFormat } from '../protocol/wire-format.ts';
 import {
   type ConnectionHandle,
+  flowsFreely,
   freeze,
   type HandleReader,
   type HandleWriter,
@@ -182,8 +183,7 @@ export class WebSocketTransport implements Transport, ReadListener, WriteListene
   /** Everything before has reached the connection, and it is open and wants more. */
   get #isPast(): boolean {
     return (
-      this.#socket.readableFlowing === true &&
-      this.#socket.readableLength === 0 &&
+      flowsFreely(this.#socket) &&
       this.#tracker.isIdle(this.#ws.delivered) &&
       this.#ws.readyState === WebSocket.OPEN
     );

@@ -128,9 +128,14 @@ function isReadable(handle: ConnectionHandle): handle is ReadableHandle {
 export interface ReadListener {
   /**
    * The first `count` of `bytes` were read; they are overwritten by what is read next, of whichever connection. Returns how
-   * many of them were taken: the others go through the stream.
+   * many of them were taken: the others go through the stream. Not called while the stream is paused or holds anything.
    */
   onRead(bytes: Buffer, count: number): number;
+}
+
+/** What is read next is also what the listeners of the stream would get next. */
+export function flowsFreely(socket: Socket): boolean {
+  return socket.readableFlowing === true && socket.readableLength === 0;
 }
 
 /** More than the kernel usually holds of a client that waits for answers. */
@@ -141,7 +146,7 @@ export class HandleReader {
   readonly #binding = streamBinding();
   readonly #bytes = Buffer.allocUnsafeSlow(READ_BYTES);
 
-  /** From now on for as long as the socket lives, paused or not: a stream reads ahead. */
+  /** From now on for as long as the socket lives. */
   attach(socket: Socket, listener: ReadListener): void {
     const handle = handleOf(socket);
     if (handle === undefined || !isReadable(handle)) return;
@@ -156,7 +161,7 @@ export class HandleReader {
         intoStream.call(handle);
         return;
       }
-      const taken = listener.onRead(bytes, count);
+      const taken = flowsFreely(socket) ? listener.onRead(bytes, count) : 0;
       if (taken === count || socket.destroyed) return;
       const rest = Uint8Array.from(bytes.subarray(taken, count));
       streamBaseState[kReadBytesOrError] = rest.length;

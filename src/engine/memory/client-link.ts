@@ -5,6 +5,7 @@ import type { Logger } from '../../observe/logger.ts';
 import { backoffMs, type Random } from '../../util/backoff.ts';
 import type { Clock } from '../../util/clock.ts';
 import { HoldfastError, UnavailableError } from '../../util/errors.ts';
+import { HandleReader } from '../../util/native-handle.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 import { FrameReader } from '../frame-reader.ts';
 import { FrameWriter } from '../frame-writer.ts';
@@ -39,6 +40,7 @@ export class ClientLink {
   readonly #deps: ClientLinkDeps;
   readonly #maxQueuedBytes: number;
   readonly #pending: PendingRequests;
+  readonly #reader = new HandleReader();
   #socket: Socket | undefined;
   #writer = new FrameWriter();
   #up = false;
@@ -83,14 +85,22 @@ export class ClientLink {
     const decoder = new FrameDecoder(frame);
     const socket = connect({ path: this.#deps.path });
     this.#socket = socket;
+    const onData = (chunk: Buffer): void => {
+      decoder.push(chunk);
+      this.#read(socket, decoder, frame);
+    };
     socket
       .once('connect', () => {
+        this.#reader.attach(socket, {
+          onRead: (bytes, count) => {
+            // Listeners hold views of it until they have delivered it.
+            onData(Buffer.from(bytes.subarray(0, count)));
+            return count;
+          },
+        });
         this.#hello(socket);
       })
-      .on('data', (chunk) => {
-        decoder.push(chunk);
-        this.#read(socket, decoder, frame);
-      })
+      .on('data', onData)
       .on('end', () => {
         socket.destroy();
       })

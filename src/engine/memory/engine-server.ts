@@ -6,6 +6,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Logger } from '../../observe/logger.ts';
 import type { Clock } from '../../util/clock.ts';
 import { listenUnnamed } from '../../util/listen-beside.ts';
+import { HandleReader } from '../../util/native-handle.ts';
 import { publisherOf } from '../numbering.ts';
 import { InterestTable } from './interest.ts';
 import { NodeRegistry } from './node-registry.ts';
@@ -65,6 +66,7 @@ export class MemoryEngineServer {
   readonly #requests: ServerRequests;
   readonly #server: Server;
   readonly #links = new Set<ServerLink>();
+  readonly #reader = new HandleReader();
   readonly #standstill = new Standstill({
     links: () => this.#links,
     isSettled: () => this.#interest.isSettled,
@@ -185,6 +187,7 @@ export class MemoryEngineServer {
   #accept(socket: Socket): void {
     const link = new ServerLink({
       socket,
+      reader: this.#reader,
       maxQueuedBytes: this.#deps.maxQueuedBytes ?? DEFAULT_MAX_QUEUED_BYTES,
       onFrame: (from, frame) => {
         this.#requests.handle(from, frame);

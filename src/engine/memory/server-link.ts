@@ -1,6 +1,7 @@
 // The engine's end of the link to one worker: frames in, frames out in one write a turn, and a bound on what waits.
 import type { Socket } from 'node:net';
 import { asError } from '../../util/errors.ts';
+import type { HandleReader, ReadListener } from '../../util/native-handle.ts';
 import { FrameDecoder } from './frame-decoder.ts';
 import { FrameReader } from '../frame-reader.ts';
 import { FrameWriter } from '../frame-writer.ts';
@@ -12,6 +13,7 @@ const PAUSE_ABOVE_BYTES = 8 * 1024 * 1024;
 
 export interface ServerLinkDeps {
   readonly socket: Socket;
+  readonly reader: HandleReader;
   /** What may wait for a worker that does not read; beyond it the link is cut. */
   readonly maxQueuedBytes: number;
   /** Throws when the frame breaks the rules: the link is cut. */
@@ -22,7 +24,7 @@ export interface ServerLinkDeps {
   readonly onWaiting: (link: ServerLink) => void;
 }
 
-export class ServerLink implements InterestedLink {
+export class ServerLink implements InterestedLink, ReadListener {
   readonly channels = new Set<string>();
   wantsOccupancy = false;
   /** Empty until the worker has said hello. */
@@ -40,10 +42,7 @@ export class ServerLink implements InterestedLink {
     this.#deps = deps;
     this.#socket = deps.socket;
     this.#socket
-      .on('data', (chunk) => {
-        this.#decoder.push(chunk);
-        this.#read();
-      })
+      .on('data', this.#onData)
       .on('drain', () => {
         this.#read();
       })
@@ -56,6 +55,15 @@ export class ServerLink implements InterestedLink {
         this.#socket.removeAllListeners();
         deps.onEnd(this, this.#cause);
       });
+    deps.reader.attach(this.#socket, this);
+  }
+
+  onRead(bytes: Buffer, count: number): number {
+    // Histories keep views of it, and nothing else of the process with them.
+    const chunk = Buffer.allocUnsafeSlow(count);
+    bytes.copy(chunk, 0, 0, count);
+    this.#onData(chunk);
+    return count;
   }
 
   /** Encoded and not yet taken by the kernel. */
@@ -159,6 +167,11 @@ export class ServerLink implements InterestedLink {
     this.#waiting = true;
     this.#deps.onWaiting(this);
   }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#decoder.push(chunk);
+    this.#read();
+  };
 
   #read(): void {
     try {

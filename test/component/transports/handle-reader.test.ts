@@ -128,6 +128,7 @@ void t.test('nothing is read while it is frozen, and all of it afterwards', asyn
   await told(other.stream, 'a turn of the loop that reads');
   t.same(taker.taken, []);
   thaw(near);
+  near.resume();
   await told(taker.taken, 'meanwhile');
   t.same(stream, []);
 });
