@@ -56,8 +56,7 @@ export class FanOut {
   readonly #onTurnEnd = (): boolean => {
     const waiting = this.#queue.length + this.#fresh.length;
     if (waiting === 0) return false;
-    const queue = this.#isBehind ? [...this.#queue, ...this.#fresh] : [...this.#fresh, ...this.#queue];
-    this.#fresh = [];
+    const queue = this.#takeQueue();
     const flusher = this.#flusher;
     const untilMs = performance.now() + SLICE_MS;
     let room = QUANTUM;
@@ -79,4 +78,13 @@ export class FanOut {
     // Serving one may have brought something to another: a subscriber that has to go is announced to those who stay.
     return this.#queue.length > 0 || this.#fresh.length > 0;
   };
+
+  #takeQueue(): HubChannel[] {
+    const fresh = this.#fresh;
+    const queue = this.#queue;
+    this.#fresh = [];
+    // As nearly always.
+    if (queue.length === 0) return fresh;
+    return this.#isBehind ? [...queue, ...fresh] : [...fresh, ...queue];
+  }
 }

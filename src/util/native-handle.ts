@@ -163,7 +163,7 @@ export class HandleReader {
       }
       const taken = flowsFreely(socket) ? listener.onRead(bytes, count) : 0;
       if (taken === count || socket.destroyed) return;
-      const rest = Uint8Array.from(bytes.subarray(taken, count));
+      const rest = new Uint8Array(bytes.subarray(taken, count));
       streamBaseState[kReadBytesOrError] = rest.length;
       intoStream.call(handle, rest.buffer);
     };
