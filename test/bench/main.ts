@@ -2,6 +2,7 @@
 // or reordered or a measurement could not be finished. A missed goal is reported and fails nothing unless asked for.
 import { parseArgs } from 'node:util';
 import { messageOf } from '../../src/util/errors.ts';
+import { describePlacement, halves, ownCpus } from './measure/cpus.ts';
 import { machine } from './measure/machine.ts';
 import { number } from './report/markdown.ts';
 import { type Outcome, isSound, totalFaults, verdicts } from './report/outcome.ts';
@@ -51,6 +52,8 @@ options
   --rounds N         rounds of a scenario (default: its own, 3 or 5)
   --duration S       length of the measured window in seconds (default 10)
   --servers A,B      only these, by name: bare, socket.io, holdfast (with ×2 for two workers, as in "holdfast x2")
+  --together         servers and generators share all CPUs everywhere, and results have "-together" in their names;
+                     without it they get half of the CPUs each in scenarios that compare CPU time or delays of servers
   --ack              the other servers acknowledge each publication too, as Holdfast does
   --out DIR          where results go (default test/bench/results)
   --no-write         writes no results
@@ -69,6 +72,7 @@ const OPTIONS = {
     rounds: { type: 'string' },
     duration: { type: 'string' },
     servers: { type: 'string' },
+    together: { type: 'boolean', default: false },
     ack: { type: 'boolean', default: false },
     out: { type: 'string', default: 'test/bench/results' },
     'no-write': { type: 'boolean', default: false },
@@ -147,7 +151,9 @@ async function runScenario(scenario: Scenario, runner: Runner): Promise<Outcome 
   const samples = new Map<string, Sample[]>(subjects.map(({ name }) => [name, []]));
   const failures: string[] = [];
   const facts = machine();
-  await runner.run(scenario, subjects, values.smoke ? 1 : (rounds ?? scenario.rounds), {
+  const placement = scenario.apart === true && !values.together ? halves(ownCpus()) : undefined;
+  const plan = { scenario, subjects, rounds: values.smoke ? 1 : (rounds ?? scenario.rounds), placement };
+  await runner.run(plan, {
     onSample(subject, round, sample) {
       samples.get(subject.name)?.push(sample);
       progress.line(`${scenario.name} ${round} ${subject.name}: ${summary(scenario, sample)}`);
@@ -159,8 +165,9 @@ async function runScenario(scenario: Scenario, runner: Runner): Promise<Outcome 
     },
   });
   const date = new Date().toISOString().slice(0, 10);
-  const method = scenario.method(options);
-  return { scenario, method, acknowledge: values.ack, machine: facts, date, samples, failures };
+  const method = `${scenario.method(options)} ${describePlacement(placement)}`;
+  const variant = scenario.apart === true && values.together ? '-together' : '';
+  return { scenario, variant, method, acknowledge: values.ack, machine: facts, date, samples, failures };
 }
 
 /** True when the outcome is as it must be. */

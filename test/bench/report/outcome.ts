@@ -5,6 +5,8 @@ import type { Faults, Goal, Sample, Scenario } from '../scenarios/scenario.ts';
 
 export interface Outcome {
   readonly scenario: Scenario;
+  /** Ends the names of the files: empty, or how this run differs from the usual. */
+  readonly variant: string;
   readonly method: string;
   readonly acknowledge: boolean;
   readonly machine: Machine;

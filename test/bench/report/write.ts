@@ -8,7 +8,7 @@ import { plot } from './plot.ts';
 /** Returns the path of the readable one. */
 export function writeResults(outcome: Outcome, folder: string): string {
   mkdirSync(folder, { recursive: true });
-  const base = `${outcome.date}-${outcome.scenario.name}`;
+  const base = `${outcome.date}-${outcome.scenario.name}${outcome.variant}`;
   const data = {
     scenario: outcome.scenario.name,
     date: outcome.date,

@@ -36,6 +36,7 @@ export const connect: Scenario = {
   subjects: [bare(1), socketio(1), holdfast(1), socketio(2), holdfast(2)],
   smokeSubjects: ['socket.io ×2', 'holdfast ×2'],
   rounds: 5,
+  apart: true,
   figures: [
     { key: 'steadyCpuUs', label: 'server CPU per client, steady', unit: 'µs', digits: 0 },
     { key: 'burstCpuUs', label: 'server CPU per client, burst', unit: 'µs', digits: 0 },

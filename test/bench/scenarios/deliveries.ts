@@ -60,6 +60,7 @@ export const fanout: Scenario = {
   subjects: [bare(1), socketio(1), holdfast(1)],
   smokeSubjects: ['bare', 'socket.io', 'holdfast'],
   rounds: 5,
+  apart: true,
   figures: FIGURES,
   plotted: 'cpuUs',
   goals: [
@@ -87,6 +88,7 @@ export const burst: Scenario = {
   subjects: [bare(1), socketio(1), holdfast(1)],
   smokeSubjects: ['holdfast'],
   rounds: 5,
+  apart: true,
   figures: FIGURES,
   plotted: 'cpuUs',
   goals: [{ figure: 'cpuUs', of: 'holdfast', against: { subject: 'bare' }, atMost: 0.35 }],
@@ -117,6 +119,7 @@ export const channels: Scenario = {
   ],
   smokeSubjects: ['holdfast', 'socket.io ×2', 'holdfast ×2'],
   rounds: 5,
+  apart: true,
   figures: FIGURES,
   plotted: 'cpuUs',
   goals: [
@@ -144,6 +147,7 @@ export const mixed: Scenario = {
   subjects: [bare(1), socketio(1), holdfast(1)],
   smokeSubjects: ['holdfast'],
   rounds: 5,
+  apart: true,
   figures: [
     { key: 'smallP50Ms', label: 'small channel p50', unit: 'ms', digits: 2 },
     { key: 'smallP99Ms', label: 'small channel p99', unit: 'ms', digits: 2 },

@@ -1,6 +1,7 @@
 // Runs a scenario: rounds over its servers, everything a measurement started stopped again, failures noted.
 import { messageOf } from '../../../src/util/errors.ts';
 import { GeneratorProcess } from '../load/generator-process.ts';
+import { type Placement, place } from '../measure/cpus.ts';
 import type { ServerUnderTest } from '../servers/running.ts';
 import type { Subject } from '../servers/subjects.ts';
 import type { Run, Sample, Scenario } from './scenario.ts';
@@ -10,6 +11,14 @@ export interface RunnerDeps {
   /** For the Node processes of the servers. */
   readonly nodeArgs: readonly string[];
   readonly progress: (text: string) => void;
+}
+
+export interface RoundsPlan {
+  readonly scenario: Scenario;
+  readonly subjects: readonly Subject[];
+  readonly rounds: number;
+  /** Undefined: servers and generators share all CPUs. */
+  readonly placement: Placement | undefined;
 }
 
 export interface RunListener {
@@ -27,16 +36,11 @@ export class Runner {
     this.#deps = deps;
   }
 
-  async run(
-    scenario: Scenario,
-    subjects: readonly Subject[],
-    rounds: number,
-    listener: RunListener,
-  ): Promise<void> {
-    for (let round = 1; round <= rounds; round++) {
-      for (const subject of subjects) {
+  async run(plan: RoundsPlan, listener: RunListener): Promise<void> {
+    for (let round = 1; round <= plan.rounds; round++) {
+      for (const subject of plan.subjects) {
         if (this.#stopped) return;
-        await this.#measure(scenario, subject, round, rounds, listener);
+        await this.#measure(plan, subject, round, listener);
       }
     }
   }
@@ -57,10 +61,9 @@ export class Runner {
   }
 
   async #measure(
-    scenario: Scenario,
+    { scenario, rounds, placement }: RoundsPlan,
     subject: Subject,
     round: number,
-    rounds: number,
     listener: RunListener,
   ): Promise<void> {
     const { options, progress } = this.#deps;
@@ -72,8 +75,8 @@ export class Runner {
       say('starting');
       const run: Run = {
         ...options,
-        server: async (wanted) => this.#server(wanted),
-        generator: (name, more) => this.#generator(name, more ?? {}, say),
+        server: async (wanted) => this.#server(wanted, placement),
+        generator: (name, more) => this.#generator(name, more ?? {}, say, placement),
         progress: say,
       };
       listener.onSample(subject, round, await scenario.measure(subject, run));
@@ -92,9 +95,13 @@ export class Runner {
     }
   }
 
-  async #server(subject: Subject): Promise<ServerUnderTest> {
-    const running = this.#servers.get(subject.name);
-    if (running !== undefined) return running;
+  async #server(subject: Subject, placement: Placement | undefined): Promise<ServerUnderTest> {
+    const server = this.#servers.get(subject.name) ?? (await this.#start(subject));
+    if (placement !== undefined) place(server.pids, placement.servers);
+    return server;
+  }
+
+  async #start(subject: Subject): Promise<ServerUnderTest> {
     const { options, nodeArgs } = this.#deps;
     const server = await subject.start({ acknowledge: options.acknowledge, nodeArgs });
     this.#servers.set(subject.name, server);
@@ -105,10 +112,12 @@ export class Runner {
     name: string,
     more: { firstPublisher?: number; light?: boolean },
     onProgress: (text: string) => void,
+    placement: Placement | undefined,
   ): GeneratorProcess {
     const { firstPublisher = 0, light = false } = more;
     const generator = new GeneratorProcess({ name, firstPublisher, light, onProgress });
     this.#generators.push(generator);
+    if (placement !== undefined) place([generator.pid], placement.generators);
     return generator;
   }
 

@@ -57,6 +57,8 @@ export interface Scenario {
   readonly smokeSubjects: readonly string[];
   readonly rounds: number;
   readonly replacesProcesses?: boolean;
+  /** Compares CPU time or delay of servers: these and the generators get CPUs of their own. */
+  readonly apart?: boolean;
   readonly figures: readonly Figure[];
   /** The figure of the plot. */
   readonly plotted: string;

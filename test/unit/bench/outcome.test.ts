@@ -24,6 +24,7 @@ function samples(cpuUs: readonly number[], faults: Faults = NO_FAULTS): Sample[]
 function outcome(more: Partial<Outcome>): Outcome {
   return {
     scenario: fanout,
+    variant: '',
     method: 'as written',
     acknowledge: false,
     machine: MACHINE,
