@@ -58,7 +58,7 @@ function health(
 
 function metrics({ link }: WorkerRoutesDeps, { prometheus }: Config): RouteGroup {
   const collect = async (): Promise<readonly unknown[]> =>
-    (await link.collect('metrics')).flatMap(({ value }) => value);
+    (await link.questions.collect('metrics')).flatMap(({ value }) => value);
   return metricsRoute({ path: prometheus.handler_prefix, collect });
 }
 

@@ -213,7 +213,7 @@ export async function runWorker(): Promise<void> {
     },
   });
   const emulated = new EmulatedSessions();
-  const open = new OpenConnections(new CommandDispatcher(commands), link, emulated);
+  const open = new OpenConnections(new CommandDispatcher(commands), link.connections, emulated);
   const shared: ConnectionShared = {
     ...connectionLimits(config),
     owner: open,
@@ -272,13 +272,13 @@ export async function runWorker(): Promise<void> {
     acceptRate: () => (guard.isOverloaded ? 0 : acceptRate.perSecond),
   }).register();
 
-  answerRates({ link, bus: nodes, clock });
+  answerRates({ questions: link.questions, bus: nodes, clock });
   link.vitals.of(() => ({
     outboxBytes: counters.queuedBytes,
     trafficBytes: counters.bytesIn + counters.bytesOut,
     loopLagMs: guard.takeWorstLagMs(),
   }));
-  link.answer('metrics', () => metrics.snapshot());
+  link.questions.answer('metrics', () => metrics.snapshot());
   const reach = {
     broker,
     presence,

@@ -1,11 +1,13 @@
-// The worker's side of the channel to the primary: start facts, life cycle, host-wide questions, connection reports.
+// The worker's side of the channel to the primary: start facts, life cycle, moves; with it the questions of the host and
+// the report about connections, which have files of their own.
 import cluster from 'node:cluster';
 import { UnavailableError } from '../util/errors.ts';
 import { finishDisconnect } from '../util/native-handle.ts';
+import { ConnectionReport } from './connection-report.ts';
+import { HostQuestions } from './host-questions.ts';
 import {
   IPC_VERSION,
   isToWorker,
-  type CollectedAnswer,
   type DoorKind,
   type StartFacts,
   type ToPrimary,
@@ -18,8 +20,6 @@ import {
 import type { SendHandle } from 'node:child_process';
 import { VitalsReader } from './load/worker-vitals.ts';
 
-/** Answers a question of the whole host for this process. */
-export type AnswerHandler = (params: unknown) => unknown;
 export type AssignedHandler = (head: Buffer, handle: unknown, door: DoorKind, isOwn: boolean) => void;
 
 /** About connections that move from here or to here. */
@@ -34,29 +34,16 @@ export interface MoveListener {
   peerGone(from: number): void;
 }
 
-const REPORT_INTERVAL_MS = 50;
-/** The primary gives up on its slowest worker after 1 s; this is only for a primary that is itself stuck. */
-const COLLECT_TIMEOUT_MS = 3000;
 /** How long the end of a primary may remain unnoticed. */
 const CHANNEL_WATCH_MS = 1000;
 /** For the end itself, on top of the time that an orphan has. */
 const ORPHAN_END_MS = 5000;
 
-interface PendingCollect {
-  readonly resolve: (answers: readonly CollectedAnswer[]) => void;
-  readonly timer: NodeJS.Timeout;
-}
-
 export class WorkerLink {
   readonly start: StartFacts;
   readonly vitals = new VitalsReader();
-  readonly #answers = new Map<string, AnswerHandler>();
-  readonly #collects = new Map<number, PendingCollect>();
-  #nextCollect = 1;
-  #closedCount = 0;
-  #boundSids = new Set<string>();
-  #unboundSids = new Set<string>();
-  #reportTimer: NodeJS.Timeout | undefined;
+  readonly connections = new ConnectionReport(post);
+  readonly questions = new HostQuestions(post);
   #draining = false;
   #leavingDetail = '';
   #closeSomeHandler: ((count: number) => void) | undefined;
@@ -223,52 +210,15 @@ export class WorkerLink {
     post({ type: 'load', ...load });
   }
 
-  /** Registers how this process answers questions of one kind. */
-  answer(kind: string, handler: AnswerHandler): void {
-    this.#answers.set(kind, handler);
-  }
-
-  /** Asks every process of this host, this one included; those that do not answer in a second are left out. */
-  collect(kind: string, params: unknown = null): Promise<readonly CollectedAnswer[]> {
-    const id = this.#nextCollect++;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#collects.delete(id);
-        reject(new UnavailableError('the primary did not answer'));
-      }, COLLECT_TIMEOUT_MS);
-      this.#collects.set(id, { resolve, timer });
-      post({ type: 'collect', id, kind, params });
-    });
-  }
-
-  /** Requests whose URL says `sid=` with these 20 characters come to this worker from now on. */
-  bindSid(sid: string): void {
-    this.#unboundSids.delete(sid);
-    this.#boundSids.add(sid);
-    this.#scheduleReport();
-  }
-
-  unbindSid(sid: string): void {
-    this.#boundSids.delete(sid);
-    this.#unboundSids.add(sid);
-    this.#scheduleReport();
-  }
-
-  connectionClosed(): void {
-    this.#closedCount += 1;
-    this.#scheduleReport();
-  }
-
   /** Sends what is unsaid and stops listening, so that the process can end by itself. May be called twice. */
   close(): void {
-    this.#report();
+    this.connections.flush();
+    this.questions.close();
     clearInterval(this.#channelWatch);
     process.off('message', this.#onMessage);
     process.off('disconnect', this.#onDisconnect);
     process.off('SIGINT', ignoreSignal);
     process.off('SIGTERM', ignoreSignal);
-    for (const { timer } of this.#collects.values()) clearTimeout(timer);
-    this.#collects.clear();
     if (process.connected) process.disconnect();
   }
 
@@ -302,7 +252,7 @@ export class WorkerLink {
         this.#leave(this.#stopHandler, undefined);
         return;
       case 'question':
-        void this.#answerQuestion(message.id, message.kind, message.params);
+        void this.questions.onQuestion(message.id, message.kind, message.params);
         return;
       case 'move':
         this.#moveListener?.move(message);
@@ -331,14 +281,9 @@ export class WorkerLink {
       case 'peer-gone':
         this.#moveListener?.peerGone(message.from);
         return;
-      case 'collected': {
-        const pending = this.#collects.get(message.id);
-        if (pending === undefined) return;
-        this.#collects.delete(message.id);
-        clearTimeout(pending.timer);
-        pending.resolve(message.answers);
+      case 'collected':
+        this.questions.onCollected(message.id, message.answers);
         return;
-      }
     }
   }
 
@@ -348,36 +293,6 @@ export class WorkerLink {
     if (handler === undefined) process.exit(0);
     handler(order);
   }
-
-  async #answerQuestion(id: number, kind: string, params: unknown): Promise<void> {
-    const handler = this.#answers.get(kind);
-    // No answer is an answer too: the primary counts this process as missing.
-    if (handler === undefined) return;
-    try {
-      post({ type: 'answer', id, value: await handler(params) });
-    } catch (error) {
-      process.emitWarning(`question '${kind}' failed: ${String(error)}`);
-    }
-  }
-
-  #scheduleReport(): void {
-    this.#reportTimer ??= setTimeout(this.#report, REPORT_INTERVAL_MS);
-  }
-
-  readonly #report = (): void => {
-    clearTimeout(this.#reportTimer);
-    this.#reportTimer = undefined;
-    if (this.#closedCount === 0 && this.#boundSids.size === 0 && this.#unboundSids.size === 0) return;
-    post({
-      type: 'connections',
-      closed: this.#closedCount,
-      boundSids: [...this.#boundSids],
-      unboundSids: [...this.#unboundSids],
-    });
-    this.#closedCount = 0;
-    this.#boundSids = new Set();
-    this.#unboundSids = new Set();
-  };
 
   readonly #onDisconnect = (): void => {
     if (this.#orphanHandler === undefined) process.exit(1);

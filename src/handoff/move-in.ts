@@ -24,7 +24,7 @@ export interface MoveInLink {
   /** Not a byte was touched. */
   declined(move: MoveId, reason: string): void;
   tellPeer(to: number, message: PeerMessage): void;
-  connectionClosed(): void;
+  readonly connections: { closed(): void };
 }
 
 export interface MoveId {
@@ -180,7 +180,7 @@ export class MoveIn {
       socket.destroy();
       return 'connections of this kind are not served here';
     }
-    socket.once('close', () => link.connectionClosed());
+    socket.once('close', () => link.connections.closed());
     this.#shareRates(moving);
     const connection = opener.adopt(adopted.transport, moving.snapshot);
     adopted.attach(connection);

@@ -41,10 +41,10 @@ server.on('request', (request, response) => {
     if (url === '/hang') for (;;) Math.random();
     if (url === '/die') process.kill(process.pid, 'SIGKILL');
     if (url === '/exhaust') exhaustDescriptors();
-    if (url.startsWith('/bind?')) link.bindSid(url.slice('/bind?'.length));
-    if (url.startsWith('/unbind?')) link.unbindSid(url.slice('/unbind?'.length));
+    if (url.startsWith('/bind?')) link.connections.bindSid(url.slice('/bind?'.length));
+    if (url.startsWith('/unbind?')) link.connections.unbindSid(url.slice('/unbind?'.length));
     if (url === '/collect') {
-      void link.collect('facts').then((answers) => response.end(JSON.stringify(answers)));
+      void link.questions.collect('facts').then((answers) => response.end(JSON.stringify(answers)));
       return;
     }
     response.end(facts(url, bodyBytes));
@@ -78,7 +78,7 @@ function exhaustDescriptors(): void {
   }
 }
 
-link.answer('facts', () => ({ slot }));
+link.questions.answer('facts', () => ({ slot }));
 link.onDrain(({ durationMs }) => {
   link.reportDraining(open.size, 0);
   setTimeout(end, durationMs / 10);

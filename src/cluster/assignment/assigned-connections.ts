@@ -18,13 +18,13 @@ export function serveAssignedConnections(
   link: WorkerLink,
   onOwn: (socket: Socket) => void = () => undefined,
 ): void {
-  // Sticky would learn of sessions from an engine.io server; here the link's bindSid tells the primary instead.
+  // Sticky would learn of sessions from an engine.io server; here the link's report tells the primary instead.
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- all that it needs of a server is there
   setupWorker({ httpServer, engine: new EventEmitter() } as unknown as Parameters<typeof setupWorker>[0]);
   // Node checks headersTimeout and requestTimeout only from 'listening' on, and this server never listens.
   httpServer.emit('listening');
   internalServer?.emit('listening');
-  const onClose = (): void => link.connectionClosed();
+  const onClose = (): void => link.connections.closed();
   link.onAssigned((head, handle, door, isOwn) => {
     if (door === 'internal') {
       if (isConnectionHandle(handle)) internalServer?.emit('connection', newSocket(handle));
@@ -32,7 +32,7 @@ export function serveAssignedConnections(
     }
     if (!isConnectionHandle(handle)) {
       // The primary counted it already.
-      link.connectionClosed();
+      link.connections.closed();
       return;
     }
     // manualStart: not a byte is read before the HTTP server listens to the socket.

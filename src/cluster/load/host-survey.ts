@@ -2,7 +2,7 @@
 import type { CollectedAnswer, ToPrimary } from '../ipc.ts';
 import type { WorkerObserver } from '../supervisor.ts';
 import type { WorkerProcess } from '../worker-process.ts';
-import type { AnswerHandler } from '../worker-link.ts';
+import type { AnswerHandler } from '../host-questions.ts';
 
 const PATIENCE_MS = 1000;
 

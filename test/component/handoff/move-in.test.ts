@@ -56,7 +56,7 @@ async function takeUp(scope: Scope, tell: MoveInLink['arrived']) {
       arrived: tell,
       declined: (_move, reason) => told.push(reason),
       tellPeer: (_to, { kind }) => told.push(kind),
-      connectionClosed: () => undefined,
+      connections: { closed: () => undefined },
     },
     hub: core.hub,
     upgrades,

@@ -1,39 +1,21 @@
 // Reading before the stream, against real sockets: the private parts of Node that it stands on must behave like this under
 // every supported version.
 import { once } from 'node:events';
-import { createServer, connect, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { freeze, HandleReader, type ReadListener, thaw } from '../../../src/util/native-handle.ts';
-import { portOf } from '../../helpers/port-of.ts';
+import { type SocketPair, socketPair } from '../../helpers/socket-pair.ts';
 import { waitFor } from '../../helpers/wait-for.ts';
 
-interface Pair {
-  readonly near: Socket;
-  readonly far: Socket;
+interface Pair extends SocketPair {
   readonly stream: Buffer[];
 }
 
 /** The stream of the near end is kept; what the reader takes of it first is the test's. */
 async function pair(t: Test): Promise<Pair> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const accepted = once(server, 'connection');
-  const near = connect(portOf(server), '127.0.0.1');
-  await once(near, 'connect');
-  const far: unknown = (await accepted)[0];
-  if (!isSocket(far)) throw new Error('no connection');
+  const { near, far } = await socketPair(t);
   const stream: Buffer[] = [];
   near.on('data', (chunk: Buffer) => stream.push(chunk));
-  t.teardown(() => {
-    near.destroy();
-    far.destroy();
-    server.close();
-  });
   return { near, far, stream };
-}
-
-function isSocket(value: unknown): value is Socket {
-  return typeof value === 'object' && value !== null && 'resume' in value;
 }
 
 /** Takes so many bytes of each read at most, and keeps them. */

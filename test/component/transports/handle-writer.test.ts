@@ -1,41 +1,24 @@
 // Writing past the stream, against real sockets: the private parts of Node that it stands on must behave like this under
 // every supported version.
 import { once } from 'node:events';
-import { createServer, connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { HandleWriter, type WritableHandle, writableHandleOf } from '../../../src/util/native-handle.ts';
 import { deferred } from '../../helpers/deferred.ts';
-import { portOf } from '../../helpers/port-of.ts';
+import { type SocketPair, socketPair } from '../../helpers/socket-pair.ts';
 
-interface Pair {
-  readonly near: Socket;
+interface Pair extends SocketPair {
   readonly handle: WritableHandle;
-  /** Reads nothing until told to. */
-  readonly far: Socket;
 }
 
 /** More than two socket buffers hold. */
 const FLOOD = Buffer.alloc(16_777_216, 'f');
 
 async function pair(t: Test): Promise<Pair> {
-  const server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const accepted = once(server, 'connection');
-  const near = connect(portOf(server), '127.0.0.1');
-  await once(near, 'connect');
-  const far: unknown = (await accepted)[0];
+  const { near, far } = await socketPair(t);
   const handle = writableHandleOf(near);
-  if (handle === undefined || !isSocket(far)) throw new Error('no connection');
-  t.teardown(() => {
-    near.destroy();
-    far.destroy();
-    server.close();
-  });
+  if (handle === undefined) throw new Error('no handle');
   return { near, handle, far };
-}
-
-function isSocket(value: unknown): value is Socket {
-  return typeof value === 'object' && value !== null && 'resume' in value;
 }
 
 async function read(far: Socket, bytes: number): Promise<Buffer> {
