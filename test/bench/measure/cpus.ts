@@ -1,5 +1,5 @@
-// Which CPUs servers and generators run on. Left to the scheduler, a server is now woken on the generator's CPU and now on
-// another, which costs it twice as much: the figure would be the scheduler's.
+// Which CPUs servers and generators run on. Left to the scheduler, a process is woken now on the CPU of the one that
+// wakes it and now on another, which costs more: much of the difference between two servers would be the scheduler's.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
