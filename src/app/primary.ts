@@ -22,6 +22,7 @@ import { snapshotFile } from '../config/snapshot-file.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
 import { ConfigError, HoldfastError } from '../util/errors.ts';
+import { pause } from '../util/pause.ts';
 import { EmbeddedEngine, historyLimit } from './embedded-engine.ts';
 import { PrimaryAdmission } from './primary-admission.ts';
 import { PrimaryDoors } from './primary-doors.ts';
@@ -327,6 +328,8 @@ class Primary {
     await Promise.all([this.#control.close(isOthers), this.#engine?.close(isOthers), this.#notifier.close()]);
     if (this.#runtimeDirectory !== undefined && !isOthers)
       rmSync(this.#runtimeDirectory, { recursive: true, force: true });
+    // What came meanwhile is read by the event loop only.
+    if (this.#upgrade.isReplaced) await pause(1);
     this.#listenNoMore();
   }
 
