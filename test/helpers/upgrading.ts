@@ -40,13 +40,18 @@ export async function upgrade(
 ): Promise<unknown> {
   const control = await connectControl(gateway.controlSocket);
   scope.teardown(() => control.close());
-  return control
+  const ended = await control
     .request('upgrade', null, (value) => {
       if (!isJson(value)) return;
       const { state, pid, moved } = value;
       onProgress({ state: String(state), successor: Number(pid), moved: Number(moved) });
     })
     .catch((error: unknown) => error);
+  // Its log may be read after the other one's word that all is done.
+  if (isJson(ended) && ended['state'] === 'done') {
+    await waitFor('the new primary to say so', () => currentPrimary(gateway) === Number(ended['pid']));
+  }
+  return ended;
 }
 
 /** The same; `act` is called once, when it comes to that state. */
