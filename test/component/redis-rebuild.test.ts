@@ -6,6 +6,7 @@ import { waitFor } from '../helpers/wait-for.ts';
 const KEPT = { historySize: 10, historyTtlMs: 60_000, historyMetaTtlMs: 600_000 };
 const MAX_QUEUED_BYTES = 64 * 1024;
 const PAYLOAD_BYTES = 1024;
+const PRESENCE_TTL_MS = 20_000;
 
 t.test('joins and publishes at a frozen Redis are refused, and hold no more than they may', async (t) => {
   const engine = await startRedisEngine(t);
@@ -46,7 +47,8 @@ t.test('joins and publishes at a frozen Redis are refused, and hold no more than
 t.test(
   'after a restart subscriptions, presence and leases come back, one worker after the other',
   async (t) => {
-    const engine = await startRedisEngine(t);
+    // Between the two lies a tenth of it.
+    const engine = await startRedisEngine(t, { presenceTtlMs: PRESENCE_TTL_MS });
     const early = await engine.client({ random: () => 0 });
     const late = await engine.client({ random: () => 0.999 });
     const channels = Array.from({ length: 2000 }, (_, number) => `channel${number}`);

@@ -6,8 +6,9 @@ import { Child } from '../helpers/child.ts';
 // Tests run from the root of the repository.
 const BENCH = join(process.cwd(), '.build/test/bench/main.js');
 const CASES: readonly (readonly [command: readonly string[], message: RegExp])[] = [
-  [['scripts/prove-reloads.sh', 'many'], /usage: npm run proof:reloads -- \[CLIENTS \[RELOADS\]\]/],
-  [['scripts/prove-reloads.sh', '500', '0'], /usage: npm run proof:reloads/],
+  [['scripts/prove.sh', 'reloads', 'many'], /usage: npm run proof:reloads -- \[CLIENTS \[RELOADS\]\]/],
+  [['scripts/prove.sh', 'reloads', '500', '0'], /usage: npm run proof:reloads/],
+  [['scripts/prove.sh', 'faults', 'long'], /usage: npm run proof:faults -- \[SECONDS \[SEED\]\]/],
   [['scripts/test-node-versions.sh', '--help'], /usage: npm run test:nodes -- \[VERSION\.\.\.\]/],
   [[process.execPath, BENCH, '--frob'], /Unknown option '--frob'[^]*--help says more/],
   [[process.execPath, BENCH, 'nowhere'], /no scenario is called nowhere; there are fanout, /],
