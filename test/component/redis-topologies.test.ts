@@ -1,5 +1,5 @@
 // The Redis engine on other topologies than one plain server: several servers, TLS with an ACL
-// user. Each is started for real.
+// user, sentinels with TLS. Each is started for real.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -9,7 +9,9 @@ import { makeCertificate } from '../helpers/haproxy.ts';
 import { freePort } from '../helpers/ports.ts';
 import { settings, startRedis } from '../helpers/redis.ts';
 import { startCluster } from '../helpers/redis-cluster.ts';
+import { startSentinels } from '../helpers/redis-sentinel.ts';
 import { tempDir } from '../helpers/temp-dir.ts';
+import { waitFor } from '../helpers/wait-for.ts';
 
 const RULE = 'user gateway on >secret ~test:* &test:* +@all';
 const KEPT = { historySize: 10, historyTtlMs: 60_000, historyMetaTtlMs: 600_000 };
@@ -93,4 +95,21 @@ t.test('a cluster with TLS and an ACL user', async (t) => {
     seeds: seeds.map((seed) => ({ ...seed, ...credentials })),
   };
   await carries(t, new RedisEngine(t, [], settings(target)));
+});
+
+t.test('sentinels with TLS, before and after a failover', async (t) => {
+  const set = await startSentinels(t, await makeCertificate(t));
+  const engine = new RedisEngine(t, [], settings(set.target));
+  await carries(t, engine);
+  const stays = await engine.client();
+  await stays.broker.subscribe('room');
+  const before = await set.masterPort();
+  await set.failOver();
+  await waitFor('another master', async () => (await set.masterPort()) !== before);
+  const isTaken = async (): Promise<boolean> => {
+    await stays.broker.publish('room', { data: Buffer.from('two') }, KEPT);
+    return true;
+  };
+  await waitFor('it to be taken', () => isTaken().catch(() => false));
+  await stays.events.untilText('room', 'two');
 });

@@ -2,10 +2,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import type { SentinelTarget } from '../../src/engine/redis/settings.ts';
+import type { RedisTls, SentinelTarget } from '../../src/engine/redis/settings.ts';
 import { Child } from './child.ts';
 import { quietPorts } from './ports.ts';
-import { RedisServer } from './redis.ts';
+import { RedisServer, type ServerOptions } from './redis.ts';
 import type { Scope } from './scope.ts';
 import { tempDir } from './temp-dir.ts';
 import { waitFor } from './wait-for.ts';
@@ -15,26 +15,44 @@ const SENTINELS = 3;
 const PASSWORD = 'of the servers';
 const SENTINEL_PASSWORD = 'of the sentinels';
 
+/** All of them listen with TLS alone, and talk to each other so. */
+export interface SentinelCertificate {
+  readonly certificate: string;
+  /** Of the certificate with its key. */
+  readonly siteFile: string;
+}
+
 export class SentinelSet {
   /** By port. */
   readonly servers: ReadonlyMap<number, RedisServer>;
   readonly sentinelPorts: readonly number[];
   readonly #sentinel: Redis;
+  readonly #tls: RedisTls | undefined;
 
   constructor(
     scope: Scope,
     servers: ReadonlyMap<number, RedisServer>,
     sentinelPorts: readonly number[],
-    sentinel: Redis,
+    certificate: SentinelCertificate | undefined,
   ) {
     this.servers = servers;
     this.sentinelPorts = sentinelPorts;
-    this.#sentinel = sentinel;
-    scope.teardown(() => sentinel.disconnect());
+    this.#tls = certificate && {
+      ca: certificate.certificate,
+      servername: 'localhost',
+      rejectUnauthorized: true,
+    };
+    this.#sentinel = new Redis({
+      port: sentinelPorts[0] ?? 0,
+      host: '127.0.0.1',
+      password: SENTINEL_PASSWORD,
+      ...(this.#tls && { tls: this.#tls }),
+    });
+    scope.teardown(() => this.#sentinel.disconnect());
   }
 
   get target(): SentinelTarget {
-    const credentials = { username: undefined, tls: undefined };
+    const credentials = { username: undefined, tls: this.#tls };
     return {
       kind: 'sentinel',
       masterName: MASTER_NAME,
@@ -91,12 +109,12 @@ export class SentinelSet {
   }
 }
 
-export async function startSentinels(scope: Scope): Promise<SentinelSet> {
+export async function startSentinels(scope: Scope, certificate?: SentinelCertificate): Promise<SentinelSet> {
   const directory = await tempDir(scope);
   const [first = 0, second = 0, ...sentinelPorts] = await quietPorts(2 + SENTINELS);
   const make = (port: number, options: Readonly<Record<string, string>>): RedisServer =>
     new RedisServer(scope, join(directory, String(port)), {
-      port,
+      ...listening(port, certificate),
       bind: '127.0.0.1',
       'repl-diskless-sync-delay': 0,
       requirepass: PASSWORD,
@@ -112,7 +130,7 @@ export async function startSentinels(scope: Scope): Promise<SentinelSet> {
       await writeFile(
         file,
         [
-          `port ${port}`,
+          ...Object.entries(listening(port, certificate)).map(([name, value]) => `${name} ${value}`),
           'bind 127.0.0.1',
           `dir ${directory}`,
           `sentinel monitor ${MASTER_NAME} 127.0.0.1 ${first} 2`,
@@ -132,8 +150,21 @@ export async function startSentinels(scope: Scope): Promise<SentinelSet> {
     [first, master],
     [second, replica],
   ]);
-  const sentinel = new Redis({ port: sentinelPorts[0] ?? 0, host: '127.0.0.1', password: SENTINEL_PASSWORD });
-  const set = new SentinelSet(scope, servers, sentinelPorts, sentinel);
+  const set = new SentinelSet(scope, servers, sentinelPorts, certificate);
   await set.untilReplicated();
   return set;
+}
+
+function listening(port: number, certificate: SentinelCertificate | undefined): ServerOptions {
+  if (certificate === undefined) return { port };
+  const { siteFile } = certificate;
+  return {
+    port: 0,
+    'tls-port': port,
+    'tls-replication': 'yes',
+    'tls-cert-file': siteFile,
+    'tls-key-file': siteFile,
+    'tls-ca-cert-file': siteFile,
+    'tls-auth-clients': 'no',
+  };
 }
