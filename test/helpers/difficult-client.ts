@@ -51,10 +51,10 @@ export class DifficultClient {
       'GET /connection/websocket HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
         'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
     );
-    await waitFor('the upgrade', () => this.#upgraded);
+    await this.#until('the upgrade', () => this.#upgraded);
     await this.#command({ connect: {} });
     await this.#command({ subscribe: { channel: this.#channel } });
-    await waitFor('the subscription', () => this.#repliedId === 2);
+    await this.#until('the subscription', () => this.#repliedId === 2);
     return this;
   }
 
@@ -89,6 +89,14 @@ export class DifficultClient {
       this.faults.push(`publication ${this.#receivedN} of ${this.#publishedN}`);
     }
     if (this.#pongs !== this.#pingsSent) this.faults.push(`pong ${this.#pongs} of ${this.#pingsSent}`);
+  }
+
+  /** Not for one that is gone. */
+  #until(what: string, isSo: () => boolean): Promise<boolean> {
+    return waitFor(what, () => {
+      if (this.#closed) throw new Error(`closed, before ${what}`);
+      return isSo();
+    });
   }
 
   async #command(command: object): Promise<void> {

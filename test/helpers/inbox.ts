@@ -5,12 +5,14 @@ import { DEADLINE_MS, within } from './wait-for.ts';
 interface Waiter<T> {
   readonly matches: (item: T) => boolean;
   readonly take: (item: T) => void;
+  readonly fail: (error: Error) => void;
 }
 
 export class Inbox<T> {
   /** Arrived and not taken yet, in order. */
   readonly items: T[] = [];
   #waiters: Waiter<T>[] = [];
+  #end: string | undefined;
 
   put(item: T): void {
     const index = this.#waiters.findIndex(({ matches }) => matches(item));
@@ -22,6 +24,12 @@ export class Inbox<T> {
     waiter?.take(item);
   }
 
+  /** Nothing more arrives, for this reason: whoever waits, or comes to wait, hears it at once. */
+  end(reason: string): void {
+    this.#end = reason;
+    for (const { fail } of this.#waiters) fail(new Error(reason));
+  }
+
   /** Takes the first item that matches, now or when it arrives. */
   async next(
     what: string,
@@ -31,8 +39,9 @@ export class Inbox<T> {
     const index = this.items.findIndex(matches);
     const [found] = index === -1 ? [] : this.items.splice(index, 1);
     if (found !== undefined) return found;
-    const { promise, resolve } = deferred<T>();
-    const waiter = { matches, take: resolve };
+    if (this.#end !== undefined) throw new Error(`${this.#end}, before ${what}`);
+    const { promise, resolve, reject } = deferred<T>();
+    const waiter = { matches, take: resolve, fail: reject };
     this.#waiters.push(waiter);
     try {
       return await within(what, promise, deadlineMs);

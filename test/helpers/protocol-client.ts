@@ -33,6 +33,9 @@ export class ProtocolClient {
     this.closed = promise;
     socket.on('close', (code, reason) => {
       resolve({ code, reason: reason.toString() });
+      const end = `the connection was closed: ${code} ${reason.toString()}`;
+      this.#replies.end(end);
+      this.#pushes.end(end);
     });
     socket.on('message', (data: Buffer) => {
       for (const line of data.toString().split('\n')) {
