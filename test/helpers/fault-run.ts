@@ -106,11 +106,6 @@ class Listener {
     });
   }
 
-  /** Highest number heard from the server API. */
-  get heard(): number {
-    return this.kept.publications.reduce<number>((most, data) => Math.max(most, read(data).n), 0);
-  }
-
   faults(all: readonly Listener[], published: number, losesPassed: boolean): readonly string[] {
     const faults: string[] = [];
     let last = 0;
@@ -214,8 +209,10 @@ export class FaultRun {
   async #judge(): Promise<readonly string[]> {
     const all = this.#listeners;
     const faults: string[] = [];
-    const isThere = (): boolean => all.every((each) => each.isConnected && each.heard === this.#published);
-    await waitFor('everybody to have heard everything', isThere, END_LIMIT_MS).catch(() => undefined);
+    const faultsOf = (each: Listener): readonly string[] =>
+      each.faults(all, this.#published, this.#options.losesPassed);
+    const isWell = (): boolean => all.every((each) => each.isConnected && faultsOf(each).length === 0);
+    await waitFor('the last words', isWell, END_LIMIT_MS).catch(() => undefined);
     const isCounted = async (): Promise<boolean> => (await this.gateway.metric('connections')) === all.length;
     await waitFor('the count', isCounted, END_LIMIT_MS).catch(async () => {
       faults.push(`counted ${await this.gateway.metric('connections')} connections of ${all.length}`);
@@ -225,7 +222,7 @@ export class FaultRun {
         faults.push(`present ${await this.#present()} of ${all.length}`);
       },
     );
-    for (const each of all) faults.push(...each.faults(all, this.#published, this.#options.losesPassed));
+    for (const each of all) faults.push(...faultsOf(each));
     if (this.breaks === 0) {
       for (const { name, isUndisturbed } of all) if (!isUndisturbed) faults.push(`${name} noticed something`);
     }
