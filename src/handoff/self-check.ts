@@ -33,9 +33,9 @@ export async function selfCheck(): Promise<string> {
     made.push(near);
     near.on('error', () => undefined);
     const far = await accepted;
-    // Before the end: a process that is killed now leaves nothing behind.
-    rmSync(path);
     made.push(far);
+    // Before the end: a process that is killed now leaves nothing behind.
+    rmSync(path, { force: true });
     const tooLong = new Promise<string>((resolve) => {
       timer = setTimeout(() => resolve('the message did not come'), TIMEOUT_MS);
     });

@@ -239,6 +239,8 @@ t.test('kill -9 of the worker that takes them: what the others own lives on', as
   t.equal(exit.code, 0, output);
   // What is published without history was lost for those who had to come back.
   await crowd.hush(false);
+  const isHeard = (): boolean => !crowd.missing().some((text) => text.includes(' in kept:'));
+  await waitFor('the last words where there is history', isHeard, DEADLINE_MS);
   const cameBack = 30 - crowd.undisturbed;
   t.ok(cameBack < 20, `${cameBack} came back`);
   t.same(

@@ -7,7 +7,7 @@ import type { RedisTarget } from '../../src/engine/redis/settings.ts';
 import { RedisEngine } from '../contract/redis-engine.ts';
 import { makeCertificate } from '../helpers/haproxy.ts';
 import { freePort } from '../helpers/ports.ts';
-import { settings, startRedis } from '../helpers/redis.ts';
+import { settings, startRedis, tlsClient, tlsServer } from '../helpers/redis.ts';
 import { startCluster } from '../helpers/redis-cluster.ts';
 import { startSentinels } from '../helpers/redis-sentinel.ts';
 import { tempDir } from '../helpers/temp-dir.ts';
@@ -48,14 +48,8 @@ t.test('TLS and an ACL user', async (t) => {
   const port = await freePort();
   const aclFile = join(await tempDir(t), 'users.acl');
   await writeFile(aclFile, `user default off\n${RULE}\n`);
-  await startRedis(t, {
-    'tls-port': port,
-    'tls-cert-file': siteFile,
-    'tls-key-file': siteFile,
-    'tls-auth-clients': 'no',
-    aclfile: aclFile,
-  });
-  const tls = { ca: certificate, servername: 'localhost', rejectUnauthorized: true };
+  await startRedis(t, { ...tlsServer(port, siteFile), aclfile: aclFile });
+  const tls = tlsClient(certificate);
   const target: RedisTarget = {
     kind: 'server',
     host: '127.0.0.1',
@@ -75,18 +69,9 @@ t.test('a cluster with TLS and an ACL user', async (t) => {
   const aclFile = join(await tempDir(t), 'users.acl');
   await writeFile(aclFile, `user default on nopass ~* &* +@all\n${RULE}\n`);
   const cluster = await startCluster(t, {
-    server: (port) => ({
-      port: 0,
-      'tls-port': port,
-      'tls-cluster': 'yes',
-      'tls-cert-file': siteFile,
-      'tls-key-file': siteFile,
-      'tls-ca-cert-file': siteFile,
-      'tls-auth-clients': 'no',
-      aclfile: aclFile,
-    }),
+    server: (port) => ({ ...tlsServer(port, siteFile), 'tls-cluster': 'yes', aclfile: aclFile }),
   });
-  const tls = { ca: certificate, servername: 'localhost', rejectUnauthorized: true };
+  const tls = tlsClient(certificate);
   const credentials = { username: 'gateway', password: 'secret', tls };
   const { seeds } = cluster.target;
   const target: RedisTarget = {

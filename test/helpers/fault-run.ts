@@ -139,9 +139,8 @@ class Listener {
     const undisturbed = new Set(all.filter((each) => each.isUndisturbed).map(({ name }) => name));
     for (const { from, n } of this.passed.publications.map(read)) {
       if (!undisturbed.has(from)) continue;
-      const before = latest.get(from);
-      // Those who joined later have not heard the first ones.
-      if (before !== undefined && n !== before + 1) faults.push(`${this.name}: ${from} ${n} after ${before}`);
+      const before = latest.get(from) ?? 0;
+      if (n !== before + 1) faults.push(`${this.name}: ${from} ${n} after ${before}`);
       latest.set(from, n);
     }
     for (const { name, sent } of all) {

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import type { RedisTls, SentinelTarget } from '../../src/engine/redis/settings.ts';
 import { Child } from './child.ts';
+import type { Certificate } from './haproxy.ts';
 import { quietPorts } from './ports.ts';
-import { RedisServer, type ServerOptions } from './redis.ts';
+import { RedisServer, type ServerOptions, tlsClient, tlsServer } from './redis.ts';
 import type { Scope } from './scope.ts';
 import { tempDir } from './temp-dir.ts';
 import { waitFor } from './wait-for.ts';
@@ -14,13 +15,6 @@ const MASTER_NAME = 'theirs';
 const SENTINELS = 3;
 const PASSWORD = 'of the servers';
 const SENTINEL_PASSWORD = 'of the sentinels';
-
-/** All of them listen with TLS alone, and talk to each other so. */
-export interface SentinelCertificate {
-  readonly certificate: string;
-  /** Of the certificate with its key. */
-  readonly siteFile: string;
-}
 
 export class SentinelSet {
   /** By port. */
@@ -33,15 +27,11 @@ export class SentinelSet {
     scope: Scope,
     servers: ReadonlyMap<number, RedisServer>,
     sentinelPorts: readonly number[],
-    certificate: SentinelCertificate | undefined,
+    certificate: Certificate | undefined,
   ) {
     this.servers = servers;
     this.sentinelPorts = sentinelPorts;
-    this.#tls = certificate && {
-      ca: certificate.certificate,
-      servername: 'localhost',
-      rejectUnauthorized: true,
-    };
+    this.#tls = certificate && tlsClient(certificate.certificate);
     this.#sentinel = new Redis({
       port: sentinelPorts[0] ?? 0,
       host: '127.0.0.1',
@@ -109,7 +99,8 @@ export class SentinelSet {
   }
 }
 
-export async function startSentinels(scope: Scope, certificate?: SentinelCertificate): Promise<SentinelSet> {
+/** With a certificate all of them listen with TLS alone, and talk to each other so. */
+export async function startSentinels(scope: Scope, certificate?: Certificate): Promise<SentinelSet> {
   const directory = await tempDir(scope);
   const [first = 0, second = 0, ...sentinelPorts] = await quietPorts(2 + SENTINELS);
   const make = (port: number, options: Readonly<Record<string, string>>): RedisServer =>
@@ -155,16 +146,7 @@ export async function startSentinels(scope: Scope, certificate?: SentinelCertifi
   return set;
 }
 
-function listening(port: number, certificate: SentinelCertificate | undefined): ServerOptions {
+function listening(port: number, certificate: Certificate | undefined): ServerOptions {
   if (certificate === undefined) return { port };
-  const { siteFile } = certificate;
-  return {
-    port: 0,
-    'tls-port': port,
-    'tls-replication': 'yes',
-    'tls-cert-file': siteFile,
-    'tls-key-file': siteFile,
-    'tls-ca-cert-file': siteFile,
-    'tls-auth-clients': 'no',
-  };
+  return { ...tlsServer(port, certificate.siteFile), 'tls-replication': 'yes' };
 }

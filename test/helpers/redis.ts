@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import type { RedisSettings, RedisTarget, ServerTarget } from '../../src/engine/redis/settings.ts';
+import type { RedisSettings, RedisTarget, RedisTls, ServerTarget } from '../../src/engine/redis/settings.ts';
 import { Child } from './child.ts';
 import type { Scope } from './scope.ts';
 import { tempDir } from './temp-dir.ts';
@@ -20,6 +20,23 @@ export function settings(target: RedisTarget, over: Partial<RedisSettings> = {})
 
 /** Options of redis-server: `{ port: 0 }` becomes `--port 0`. */
 export type ServerOptions = Readonly<Record<string, string | number>>;
+
+/** A server that listens with TLS; `siteFile` is its certificate with the key. */
+export function tlsServer(port: number, siteFile: string): ServerOptions {
+  return {
+    port: 0,
+    'tls-port': port,
+    'tls-cert-file': siteFile,
+    'tls-key-file': siteFile,
+    'tls-ca-cert-file': siteFile,
+    'tls-auth-clients': 'no',
+  };
+}
+
+/** What a client of such a server needs. */
+export function tlsClient(certificate: string): RedisTls {
+  return { ca: certificate, servername: 'localhost', rejectUnauthorized: true };
+}
 
 /** Listens on a UNIX socket, so that it comes back at the same place. */
 export class RedisServer {
