@@ -59,6 +59,7 @@ export class PrimaryAdmission implements WorkerObserver {
         closedFor: () => this.#closedFor(),
         onTheWay: () => this.assigner.onTheWay,
         letIn: (socket, head, bytes) => this.assigner.accept(socket, head, bytes),
+        passBy: (socket, head, bytes) => this.assigner.acceptRequest(socket, head, bytes),
         onLetIn: (waitedMs) => metrics.letIn(waitedMs),
       },
       settingsOf(config),
@@ -120,7 +121,7 @@ export class PrimaryAdmission implements WorkerObserver {
   #closedFor(): Refusal | undefined {
     if (this.#deps.isLeaving()) return LEAVING;
     const places = placesOfHost(this.#config, this.#deps.connectionsAllowed());
-    if (this.assigner.total + this.queued >= places) return FULL;
+    if (this.assigner.clients + this.queued >= places) return FULL;
     return this.assigner.isOverloaded ? OVERLOADED : undefined;
   }
 }

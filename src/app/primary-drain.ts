@@ -62,7 +62,7 @@ export class PrimaryDrain {
         clock,
         logger,
         supervisor,
-        connections: () => admission.assigner.total,
+        connections: () => admission.assigner.clients,
         rate: this.#rate,
         onState: (state) => this.#onState(state),
       },

@@ -51,7 +51,7 @@ export class PrimaryRebalance {
       heartbeat,
       loads,
       moves,
-      connections: (process) => assigner.connections(process),
+      connections: (process) => assigner.clientsOf(process),
     });
     supervisor.observe(loads);
   }

@@ -64,7 +64,7 @@ export class PrimaryReload {
         logger,
         supervisor,
         moves: this.moves,
-        connections: (process) => assigner.connections(process),
+        connections: (process) => assigner.clientsOf(process),
         canary: (from, to) => this.flyCanary(from, to),
         isLeaving: deps.isLeaving,
       },

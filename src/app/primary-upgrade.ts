@@ -61,7 +61,7 @@ export class PrimaryUpgrade {
       logger,
       supervisor,
       moves: reload.moves,
-      connections: (process) => admission.assigner.connections(process),
+      connections: (process) => admission.assigner.clientsOf(process),
       canary: (from, to) => reload.flyCanary(from, to),
       start: (node) => this.#start(node),
       passOn: (successor) => {

@@ -81,7 +81,7 @@ export class Canary {
     );
     this.#deps.onAssigned(worker);
     worker.deliver({
-      message: { type: 'assign', door: 'public', head, isOwn: true },
+      message: { type: 'assign', door: 'public', head, isClient: true, isOwn: true },
       handle: () => freeze(socket),
       delivered: () => socket.destroy(),
       refused: () =>

@@ -1,4 +1,5 @@
-// What a worker tells the primary of its connections, gathered for a moment: how many ended, and which sids lead here.
+// What a worker tells the primary of its connections, gathered for a moment: how many clients and requests ended, and which
+// sids lead here.
 import type { ToPrimary } from './ipc.ts';
 
 const INTERVAL_MS = 50;
@@ -6,6 +7,7 @@ const INTERVAL_MS = 50;
 export class ConnectionReport {
   readonly #post: (message: ToPrimary) => void;
   #closed = 0;
+  #answered = 0;
   #boundSids = new Set<string>();
   #unboundSids = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
@@ -27,9 +29,15 @@ export class ConnectionReport {
     this.#schedule();
   }
 
-  /** A connection that the primary counts for this worker has ended. */
+  /** A client that the primary counts for this worker is gone. */
   closed(): void {
     this.#closed += 1;
+    this.#schedule();
+  }
+
+  /** A request that it counts is over, answered or not. */
+  answered(): void {
+    this.#answered += 1;
     this.#schedule();
   }
 
@@ -37,14 +45,17 @@ export class ConnectionReport {
   flush(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#closed === 0 && this.#boundSids.size === 0 && this.#unboundSids.size === 0) return;
+    const sids = this.#boundSids.size + this.#unboundSids.size;
+    if (this.#closed + this.#answered + sids === 0) return;
     this.#post({
       type: 'connections',
       closed: this.#closed,
+      answered: this.#answered,
       boundSids: [...this.#boundSids],
       unboundSids: [...this.#unboundSids],
     });
     this.#closed = 0;
+    this.#answered = 0;
     this.#boundSids = new Set();
     this.#unboundSids = new Set();
   }

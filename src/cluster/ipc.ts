@@ -4,7 +4,7 @@ import { type Fields, isFields } from '../util/fields.ts';
 import type { MovePart } from './moves/rebalance-plan.ts';
 
 /** Raised when a message changes meaning: a worker of another version is refused instead of misunderstood. */
-export const IPC_VERSION = 5;
+export const IPC_VERSION = 6;
 
 /** What a worker is told about itself when it starts; it never reads the configuration file again. */
 export interface StartFacts {
@@ -102,13 +102,14 @@ export type ToWorker =
   | { readonly type: 'start'; readonly facts: StartFacts }
   | { readonly type: 'ping'; readonly id: number }
   /**
-   * Comes with the handle of a connection; `head` is everything read from it so far, nothing at the internal door. `isOwn`: it
-   * is the primary's, which no limit refuses.
+   * Comes with the handle of a connection; `head` is everything read from it so far, nothing at the internal door. `isClient`:
+   * it asks to become one, and is no mere request. `isOwn`: it is the primary's, which no limit refuses.
    */
   | {
       readonly type: 'assign';
       readonly head: Uint8Array;
       readonly door: DoorKind;
+      readonly isClient: boolean;
       readonly isOwn?: boolean;
     }
   | { readonly type: 'drain'; readonly durationMs: number }
@@ -141,10 +142,11 @@ export type ToPrimary =
   /** An answer that nobody asked for: what a question of this kind would have brought, said before the end. */
   | { readonly type: 'last-words'; readonly kind: string; readonly value: unknown }
   | { readonly type: 'pong'; readonly id: number; readonly vitals: WorkerVitals }
-  /** What became of assigned connections since the last report. */
+  /** What became of assigned connections since the last report: clients that are gone, requests that are over. */
   | {
       readonly type: 'connections';
       readonly closed: number;
+      readonly answered: number;
       readonly boundSids: readonly string[];
       readonly unboundSids: readonly string[];
     }
@@ -217,7 +219,8 @@ function isStartFacts(value: unknown): value is StartFacts {
 const toWorkerChecks: { readonly [Type in ToWorker['type']]: (message: Fields) => boolean } = {
   start: (m) => isStartFacts(m['facts']),
   ping: (m) => isCount(m['id']),
-  assign: (m) => m['head'] instanceof Uint8Array && isDoorKind(m['door']),
+  assign: (m) =>
+    m['head'] instanceof Uint8Array && isDoorKind(m['door']) && typeof m['isClient'] === 'boolean',
   drain: (m) => isCount(m['durationMs']),
   hurry: () => true,
   leaving: (m) => typeof m['detail'] === 'string',
@@ -245,7 +248,11 @@ const toPrimaryChecks: { readonly [Type in ToPrimary['type']]: (message: Fields)
   failed: (m) => typeof m['reason'] === 'string' && typeof m['isConfig'] === 'boolean',
   'last-words': (m) => typeof m['kind'] === 'string',
   pong: (m) => isCount(m['id']) && isVitals(m['vitals']),
-  connections: (m) => isCount(m['closed']) && isStrings(m['boundSids']) && isStrings(m['unboundSids']),
+  connections: (m) =>
+    isCount(m['closed']) &&
+    isCount(m['answered']) &&
+    isStrings(m['boundSids']) &&
+    isStrings(m['unboundSids']),
   load: (m) =>
     isCount(m['overMs']) &&
     isCount(m['lagMs']) &&

@@ -20,7 +20,15 @@ import {
 import type { SendHandle } from 'node:child_process';
 import { VitalsReader } from './load/worker-vitals.ts';
 
-export type AssignedHandler = (head: Buffer, handle: unknown, door: DoorKind, isOwn: boolean) => void;
+export interface Assigned {
+  /** Everything read from it so far. */
+  readonly head: Buffer;
+  readonly door: DoorKind;
+  readonly isClient: boolean;
+  readonly isOwn: boolean;
+}
+
+export type AssignedHandler = (assigned: Assigned, handle: unknown) => void;
 
 /** About connections that move from here or to here. */
 export interface MoveListener {
@@ -234,7 +242,7 @@ export class WorkerLink {
         post({ type: 'pong', id: message.id, vitals: this.vitals.read() });
         return;
       case 'assign':
-        this.#assignedHandler?.(bufferOf(message.head), handle, message.door, message.isOwn === true);
+        this.#onAssign(message, handle);
         return;
       case 'drain':
         this.#leave(this.#drainHandler, { durationMs: message.durationMs });
@@ -285,6 +293,13 @@ export class WorkerLink {
         this.questions.onCollected(message.id, message.answers);
         return;
     }
+  }
+
+  #onAssign(
+    { head, door, isClient, isOwn = false }: ToWorker & { readonly type: 'assign' },
+    handle: unknown,
+  ): void {
+    this.#assignedHandler?.({ head: bufferOf(head), door, isClient, isOwn }, handle);
   }
 
   #leave<Order>(handler: ((order: Order) => void) | undefined, order: Order): void {

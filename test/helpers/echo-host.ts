@@ -48,7 +48,14 @@ export class EchoHost {
       { ...defaultAssignPolicy, ...options.assignPolicy },
     );
     this.heads = new HeadReader(
-      { clock, onRefused, onHead: (socket, head, bytes) => this.assigner.accept(socket, head, bytes) },
+      {
+        clock,
+        onRefused,
+        onHead: (socket, head, bytes) => {
+          if (head.upgrade) this.assigner.accept(socket, head, bytes);
+          else this.assigner.acceptRequest(socket, head, bytes);
+        },
+      },
       { ...defaultHeadLimits, ...options.headLimits },
     );
     this.heartbeat = new Heartbeat(
@@ -116,7 +123,7 @@ export class EchoHost {
 
   connectionsOf(slot: number): number {
     const process = this.supervisor.slots().find((view) => view.slot === slot)?.process;
-    return process === undefined ? 0 : this.assigner.connections(process);
+    return process === undefined ? 0 : this.assigner.clientsOf(process);
   }
 
   async stop(): Promise<void> {

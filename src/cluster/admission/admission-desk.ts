@@ -37,8 +37,10 @@ export interface AdmissionDeskDeps {
   readonly closedFor: () => Refusal | undefined;
   /** Connections that were let in and have not reached a worker. */
   readonly onTheWay: () => number;
-  /** Takes the socket over in the same turn. */
+  /** Takes the socket of a new client over in the same turn. */
   readonly letIn: (socket: Socket, head: RequestHead, bytes: Buffer) => void;
+  /** The same for any other request. */
+  readonly passBy: (socket: Socket, head: RequestHead, bytes: Buffer) => void;
   readonly onRefused: (reason: string) => void;
   readonly onLetIn: (waitedMs: number) => void;
 }
@@ -116,8 +118,8 @@ export class AdmissionDesk {
 
   /** Takes the socket over; `bytes` is everything read from it. */
   arrive(socket: Socket, head: RequestHead, bytes: Buffer): void {
-    const { isNewClient, closedFor, clock, letIn, onLetIn } = this.#deps;
-    if (!isNewClient(head)) return letIn(socket, head, bytes);
+    const { isNewClient, closedFor, clock, letIn, passBy, onLetIn } = this.#deps;
+    if (!isNewClient(head)) return passBy(socket, head, bytes);
     const closed = closedFor();
     if (closed !== undefined) return this.#sendElsewhere(socket, head, bytes, closed);
     const address = this.#proxies.clientAddress(socket.remoteAddress ?? '', head.forwardedFor);

@@ -24,15 +24,17 @@ export function serveAssignedConnections(
   // Node checks headersTimeout and requestTimeout only from 'listening' on, and this server never listens.
   httpServer.emit('listening');
   internalServer?.emit('listening');
-  const onClose = (): void => link.connections.closed();
-  link.onAssigned((head, handle, door, isOwn) => {
+  const onClientGone = (): void => link.connections.closed();
+  const onRequestOver = (): void => link.connections.answered();
+  link.onAssigned(({ head, door, isClient, isOwn }, handle) => {
     if (door === 'internal') {
       if (isConnectionHandle(handle)) internalServer?.emit('connection', newSocket(handle));
       return;
     }
+    // The primary counts it from the moment it assigns it. One request each: sticky has every answer close the connection.
+    const onClose = isClient ? onClientGone : onRequestOver;
     if (!isConnectionHandle(handle)) {
-      // The primary counted it already.
-      link.connections.closed();
+      onClose();
       return;
     }
     // manualStart: not a byte is read before the HTTP server listens to the socket.

@@ -8,7 +8,7 @@ import { freeze } from '../../util/native-handle.ts';
 import { refuse, type Refusal } from '../admission/refusal.ts';
 import type { RequestHead } from '../admission/request-head.ts';
 import { StickyDoor } from './sticky-door.ts';
-import type { DoorKind, ToPrimary, ToWorker } from '../ipc.ts';
+import type { ToPrimary, ToWorker } from '../ipc.ts';
 import type { WorkerObserver } from '../supervisor.ts';
 import type { Parcel, WorkerEnd, WorkerProcess } from '../worker-process.ts';
 
@@ -40,6 +40,12 @@ interface AssignerDeps {
 const NOTHING = Buffer.alloc(0);
 const NO_WORKER: Refusal = { status: 503, reason: 'no worker is ready', retryAfterS: 1 };
 
+/**
+ * A client is one from its first request on, by any transport; any other request is over soon, takes nobody's place and weighs
+ * on no worker for long. `internal`: of back ends and operators, nothing of which has been read; they are not counted.
+ */
+type AssignmentKind = 'client' | 'request' | 'internal';
+
 /** What the primary knows of one worker's connections. */
 class Ledger {
   readonly process: WorkerProcess;
@@ -51,7 +57,8 @@ class Ledger {
   /** Has too much to do: gets nothing as long as there is another one. */
   overloaded = false;
   pausedUntilMs = 0;
-  connections = 0;
+  clients = 0;
+  requests = 0;
   readonly #clock: Clock;
 
   constructor(process: WorkerProcess, clock: Clock) {
@@ -76,8 +83,7 @@ class Ledger {
 class Assignment implements Parcel {
   readonly socket: Socket;
   readonly sid: string | undefined;
-  /** Those of the internal door are no clients: not counted, and never told to come back. */
-  readonly door: DoorKind;
+  readonly kind: AssignmentKind;
   readonly message: ToWorker;
   readonly #assigner: ConnectionAssigner;
   ledger: Ledger | undefined;
@@ -87,19 +93,22 @@ class Assignment implements Parcel {
 
   constructor(
     socket: Socket,
-    { door, sid, bytes }: Pick<Assignment, 'door' | 'sid'> & { readonly bytes: Buffer },
+    { kind, sid, bytes }: Pick<Assignment, 'kind' | 'sid'> & { readonly bytes: Buffer },
     assigner: ConnectionAssigner,
   ) {
     this.socket = socket;
-    this.door = door;
+    this.kind = kind;
     this.sid = sid;
-    this.message = { type: 'assign', head: bytes, door };
+    const door = kind === 'internal' ? 'internal' : 'public';
+    this.message = { type: 'assign', head: bytes, door, isClient: kind === 'client' };
     this.#assigner = assigner;
   }
 
   /** Of its worker's connections. */
   count(change: 1 | -1): void {
-    if (this.ledger !== undefined && this.door === 'public') this.ledger.connections += change;
+    if (this.ledger === undefined) return;
+    if (this.kind === 'client') this.ledger.clients += change;
+    else if (this.kind === 'request') this.ledger.requests += change;
   }
 
   handle(): ReturnType<typeof freeze> {
@@ -135,10 +144,10 @@ export class ConnectionAssigner implements WorkerObserver {
   }
 
   /** Of all workers, those on their way included. */
-  get total(): number {
-    let total = 0;
-    for (const { connections } of this.#ledgers.values()) total += connections;
-    return total;
+  get clients(): number {
+    let clients = 0;
+    for (const ledger of this.#ledgers.values()) clients += ledger.clients;
+    return clients;
   }
 
   get held(): number {
@@ -152,9 +161,9 @@ export class ConnectionAssigner implements WorkerObserver {
     return sum;
   }
 
-  /** Connections assigned to a worker and not reported closed. */
-  connections(process: WorkerProcess): number {
-    return this.#ledgers.get(process.cluster)?.connections ?? 0;
+  /** Assigned to this worker and not reported gone. */
+  clientsOf(process: WorkerProcess): number {
+    return this.#ledgers.get(process.cluster)?.clients ?? 0;
   }
 
   /** To be called when it is forked: sticky looks at every worker of the cluster. */
@@ -188,7 +197,8 @@ export class ConnectionAssigner implements WorkerObserver {
     if (ledger === undefined) return;
     if (message.type === 'load') ledger.overloaded = message.overloaded;
     if (message.type !== 'connections') return;
-    ledger.connections = Math.max(0, ledger.connections - message.closed);
+    ledger.clients = Math.max(0, ledger.clients - message.closed);
+    ledger.requests = Math.max(0, ledger.requests - message.answered);
     for (const sid of message.boundSids) this.#door.bind(process.cluster, sid);
     for (const sid of message.unboundSids) this.#door.unbind(process.cluster, sid);
   }
@@ -206,10 +216,10 @@ export class ConnectionAssigner implements WorkerObserver {
     this.#reassign(undelivered);
   }
 
-  /** A connection goes on at this worker; the one that had it says by itself that it is gone there. */
+  /** A client goes on at this worker; the one that had it says by itself that it is gone there. */
   arrivedAt(process: WorkerProcess): void {
     const ledger = this.#ledgers.get(process.cluster);
-    if (ledger !== undefined) ledger.connections += 1;
+    if (ledger !== undefined) ledger.clients += 1;
   }
 
   /** There are workers to take a connection, and all of them have too much to do. */
@@ -222,16 +232,19 @@ export class ConnectionAssigner implements WorkerObserver {
     return this.#ledgers.get(process.cluster)?.overloaded ?? false;
   }
 
-  /** Takes the socket over; `bytes` is everything read from it. */
+  /** Takes the socket of a new client over; `bytes` is everything read from it. */
   accept(socket: Socket, head: RequestHead, bytes: Buffer): void {
-    if (freeze(socket) === undefined) return;
-    this.#assign(new Assignment(socket, { door: 'public', sid: head.sid, bytes }, this));
+    this.#take(socket, 'client', head.sid, bytes);
+  }
+
+  /** The same for a request that begins no connection. */
+  acceptRequest(socket: Socket, head: RequestHead, bytes: Buffer): void {
+    this.#take(socket, 'request', head.sid, bytes);
   }
 
   /** The same for one of the internal door, of which nothing has been read: workers take turns. */
   acceptInternal(socket: Socket): void {
-    if (freeze(socket) === undefined) return;
-    this.#assign(new Assignment(socket, { door: 'internal', sid: undefined, bytes: NOTHING }, this));
+    this.#take(socket, 'internal', undefined, NOTHING);
   }
 
   settled(): void {
@@ -274,6 +287,11 @@ export class ConnectionAssigner implements WorkerObserver {
     this.#held.clear();
   }
 
+  #take(socket: Socket, kind: AssignmentKind, sid: string | undefined, bytes: Buffer): void {
+    if (freeze(socket) === undefined) return;
+    this.#assign(new Assignment(socket, { kind, sid, bytes }, this));
+  }
+
   #reassign(parcels: readonly Parcel[]): void {
     for (const parcel of parcels) {
       if (!(parcel instanceof Assignment)) continue;
@@ -299,7 +317,7 @@ export class ConnectionAssigner implements WorkerObserver {
 
   #choose(assignment: Assignment): Ledger | undefined {
     const { sid } = assignment;
-    if (assignment.door === 'internal') return this.#nextInTurn();
+    if (assignment.kind === 'internal') return this.#nextInTurn();
     if (sid !== undefined && assignment.attempts === 0) {
       const worker = this.#door.choose(sid);
       const ledger = worker === undefined ? undefined : this.#ledgers.get(worker);
@@ -307,14 +325,14 @@ export class ConnectionAssigner implements WorkerObserver {
       if (ledger !== undefined && (ledger.routable || this.#door.owns(ledger.process.cluster, sid)))
         return ledger;
     }
-    const worker = this.#door.choose(undefined);
-    const ledger = worker === undefined ? undefined : this.#ledgers.get(worker);
-    if (ledger?.routable === true) return ledger;
+    if (assignment.kind === 'client') {
+      const worker = this.#door.choose(undefined);
+      const ledger = worker === undefined ? undefined : this.#ledgers.get(worker);
+      if (ledger?.routable === true) return ledger;
+    }
     const ledgers = [...this.#ledgers.values()];
-    // New clients are refused by now: what comes is of those who are here.
-    const least = ledgers
-      .filter(({ usable }) => usable)
-      .toSorted((one, other) => one.connections - other.connections)[0];
+    // Of clients only those who were let in before all workers had too much to do.
+    const least = ledgers.filter(({ usable }) => usable).toSorted(lighter)[0];
     if (least !== undefined) return least;
     if (!this.#draining) return undefined;
     return ledgers.find(({ leaving, process }) => leaving && process.connected);
@@ -369,6 +387,15 @@ export class ConnectionAssigner implements WorkerObserver {
     this.#deps.onRefused(refusal.reason);
     refuse(socket, refusal);
   }
+}
+
+/** For a request. Where there are few of them it goes where the next client would, so that a readiness check asks the right one. */
+function lighter(one: Ledger, other: Ledger): number {
+  return (
+    Number(one.overloaded) - Number(other.overloaded) ||
+    one.requests - other.requests ||
+    one.clients - other.clients
+  );
 }
 
 function isAssignment(parcel: Parcel): parcel is Assignment {

@@ -16,8 +16,8 @@ type ClusterListener = readonly [event: string, listener: unknown];
 
 export interface StickyWorker {
   readonly routable: boolean;
-  /** Connections it has or is about to get. */
-  readonly connections: number;
+  /** Those it has or is about to get. */
+  readonly clients: number;
 }
 
 export class StickyDoor {
@@ -39,7 +39,7 @@ export class StickyDoor {
   admit(worker: Worker, facts: StickyWorker): void {
     Object.defineProperties(worker, {
       clientsCount: {
-        get: () => (facts.routable ? facts.connections : NOT_ROUTABLE),
+        get: () => (facts.routable ? facts.clients : NOT_ROUTABLE),
         // Sticky counts bound sids here, long after the connection was assigned.
         set: ignoreCount,
       },

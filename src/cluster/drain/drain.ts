@@ -340,7 +340,7 @@ export class Drain implements WorkerObserver {
   #onChange(): void {
     const { remaining } = this.#pacer;
     if (remaining !== undefined) {
-      // What the primary counted has short requests in it.
+      // What the primary counted may be a moment old.
       this.#total = this.#state.name === 'announcing' ? remaining : Math.max(this.#total, remaining);
     }
     void this.#deps.rate.refresh(this.#policy.rateAgeMs);

@@ -113,7 +113,7 @@ function workerStatus(parts: HostParts, view: SlotView, nowMs: number): WorkerSt
     state: state.name,
     role,
     pid: process?.pid ?? null,
-    connections: process === undefined ? 0 : parts.assigner.connections(process),
+    connections: process === undefined ? 0 : parts.assigner.clientsOf(process),
     rssBytes: vitals?.rssBytes ?? null,
     heapUsedBytes: vitals?.heapUsedBytes ?? null,
     loopLagMs: lagMs === undefined ? null : Math.round(lagMs),

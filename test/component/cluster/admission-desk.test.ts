@@ -5,6 +5,7 @@ import t from 'tap';
 import { AdmissionDesk, type AdmissionSettings } from '../../../src/cluster/admission/admission-desk.ts';
 import { defaultHeadLimits, HeadReader } from '../../../src/cluster/admission/head-reader.ts';
 import type { Refusal } from '../../../src/cluster/admission/refusal.ts';
+import type { RequestHead } from '../../../src/cluster/admission/request-head.ts';
 import { FakeClock } from '../../helpers/fake-clock.ts';
 import { portOf } from '../../helpers/port-of.ts';
 import { RawSocket } from '../../helpers/raw-socket.ts';
@@ -41,16 +42,19 @@ class Host {
         isNewClient: ({ target }) => !target.startsWith('/api'),
         closedFor: () => this.closedFor,
         onTheWay: () => this.onTheWay,
-        letIn: (socket: Socket, { target }, bytes) => {
-          this.inside.push(target);
-          this.bytes.push(bytes.toString());
-          socket.end('HTTP/1.1 204 No Content\r\n\r\n');
-        },
+        letIn: (socket, head, bytes) => this.#answer(socket, head, bytes),
+        passBy: (socket, head, bytes) => this.#answer(socket, head, bytes),
         onRefused: (reason) => this.refused.push(reason),
         onLetIn: (waitedMs) => this.waits.push(waitedMs),
       },
       { ...SETTINGS, ...settings },
     );
+  }
+
+  #answer(socket: Socket, { target }: RequestHead, bytes: Buffer): void {
+    this.inside.push(target);
+    this.bytes.push(bytes.toString());
+    socket.end('HTTP/1.1 204 No Content\r\n\r\n');
   }
 
   static async start(scope: Scope, settings: Partial<AdmissionSettings> = {}): Promise<Host> {

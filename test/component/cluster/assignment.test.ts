@@ -2,6 +2,7 @@
 import t from 'tap';
 import { EchoHost } from '../../helpers/echo-host.ts';
 import { handshake, RawSocket } from '../../helpers/raw-socket.ts';
+import type { Scope } from '../../helpers/scope.ts';
 import { BurstSocket } from '../../helpers/upgrade-burst.ts';
 import { waitFor } from '../../helpers/wait-for.ts';
 
@@ -34,6 +35,30 @@ t.test('1,000 upgrades opened at once spread evenly', async (t) => {
     return [1, 2, 3, 4].reduce((sum, slot) => sum + host.connectionsOf(slot), 0) === 500;
   });
 });
+
+t.test('requests weigh on nobody for long: clients spread as if there were none', async (t) => {
+  const host = await EchoHost.start(t);
+  await host.ready(2);
+  const requests = await Promise.all(Array.from({ length: 20 }, () => unfinished(t, host.port)));
+  t.equal(host.assigner.clients, 0, 'they are no clients');
+  await Promise.all(Array.from({ length: 6 }, () => RawSocket.upgraded(t, host.port)));
+  t.same(
+    [1, 2].map((slot) => host.connectionsOf(slot)),
+    [3, 3],
+  );
+  for (const request of requests) request.write('56789');
+  t.same(await Promise.all(requests.map((request) => request.status())), Array(20).fill(200));
+  const all = requests.map(({ text }) => text).join('');
+  t.equal(all.split('"slot":1').length - 1, 10, 'they were spread as well');
+});
+
+/** A request that a worker has, and waits for the rest of. */
+async function unfinished(scope: Scope, port: number): Promise<RawSocket> {
+  const request = await RawSocket.open(scope, port);
+  request.write('POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n01234');
+  if ((await request.status()) !== 100) throw new Error('nobody waits for the rest of it');
+  return request;
+}
 
 t.test('a worker killed while connections are assigned strands none', async (t) => {
   const host = await EchoHost.start(t, { workers: 3 });

@@ -159,7 +159,7 @@ t.test('the internal port is shared, and a crash strands none of its connections
     slots.add(await response.text());
     return slots.size === 2;
   });
-  t.equal(host.assigner.total, 0, 'they are no clients');
+  t.equal(host.assigner.clients, 0, 'they are no clients');
   // Connections that are on their way to a stopped worker go to the other one.
   const victim = pidOf(host, 1);
   process.kill(victim, 'SIGSTOP');

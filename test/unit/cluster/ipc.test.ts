@@ -15,7 +15,7 @@ const vitals = {
 const toWorker: { readonly [Type in ToWorker['type']]: ToWorker & { readonly type: Type } } = {
   start: { type: 'start', facts },
   ping: { type: 'ping', id: 1 },
-  assign: { type: 'assign', door: 'public', head: new Uint8Array(3) },
+  assign: { type: 'assign', door: 'public', isClient: true, head: new Uint8Array(3) },
   drain: { type: 'drain', durationMs: 5 },
   hurry: { type: 'hurry' },
   leaving: { type: 'leaving', detail: 'why' },
@@ -39,7 +39,7 @@ const toPrimary: { readonly [Type in ToPrimary['type']]: ToPrimary & { readonly 
   failed: { type: 'failed', reason: 'no', isConfig: false },
   'last-words': { type: 'last-words', kind: 'metrics', value: 1 },
   pong: { type: 'pong', id: 1, vitals },
-  connections: { type: 'connections', closed: 1, boundSids: [], unboundSids: ['x'] },
+  connections: { type: 'connections', closed: 1, answered: 0, boundSids: [], unboundSids: ['x'] },
   load: { type: 'load', overMs: 200, lagMs: 1, busyShare: 0.5, opened: 3, overloaded: false },
   draining: { type: 'draining', remaining: 0, ordered: 0 },
   answer: { type: 'answer', id: 1, value: null },
