@@ -11,8 +11,8 @@ cd "$(dirname "$0")/.."
 proof=$1
 shift
 case $proof in
-reloads) file=reload.test.js arguments='[CLIENTS [RELOADS]]' ;;
-faults) file=faults.test.js arguments='[SECONDS [SEED]]' ;;
+reloads) file=cluster/reload.test.js arguments='[CLIENTS [RELOADS]]' ;;
+faults) file=ops/faults.test.js arguments='[SECONDS [SEED]]' ;;
 esac
 for number in "$@"; do
   case $number in
@@ -31,5 +31,6 @@ export PATH="$PATH:/usr/sbin:/sbin" TAP_TIMEOUT=7200
 node scripts/ensure.mjs packages
 scripts/system-tools.sh haproxy redis-server openssl
 node_modules/.bin/tsc
+node scripts/bundle.mjs .build/dist
 echo "$what" >&2
-exec node --enable-source-maps ".build/test/cluster/$file"
+exec node --enable-source-maps ".build/test/$file"

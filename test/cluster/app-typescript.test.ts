@@ -1,14 +1,13 @@
 // An app module in TypeScript: it runs as it is where Node strips types; elsewhere the start ends and says what to do.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { Child } from '../helpers/child.ts';
 import { startGateway } from '../helpers/gateway.ts';
+import { MAIN } from '../helpers/program.ts';
 import { ProtocolClient } from '../helpers/protocol-client.ts';
 import { tempDir } from '../helpers/temp-dir.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const APP = `
 interface Hello {
   readonly name: string;

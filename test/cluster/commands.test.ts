@@ -1,10 +1,8 @@
 // The commands against a gateway that really runs: the first minute of a newcomer.
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { Child } from '../helpers/child.ts';
 import { startGateway } from '../helpers/gateway.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+import { MAIN } from '../helpers/program.ts';
 
 t.test('sub, pub, status and drain', async (t) => {
   const gateway = await startGateway(t);

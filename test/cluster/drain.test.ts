@@ -1,19 +1,17 @@
 // How the gateway leaves: everybody is told, nothing stays behind.
 import { readdirSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { connectControl } from '../../src/cluster/control/control-client.ts';
 import { Child } from '../helpers/child.ts';
 import { CONFIG_FILE, type Gateway, startGateway } from '../helpers/gateway.ts';
 import { accepts } from '../helpers/ports.ts';
+import { MAIN } from '../helpers/program.ts';
 import { ProtocolClient } from '../helpers/protocol-client.ts';
 import { RawSocket } from '../helpers/raw-socket.ts';
 import { isJson, type Json } from '../helpers/server-frames.ts';
 import type { Scope } from '../helpers/scope.ts';
 import { waitFor } from '../helpers/wait-for.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   t.test(`${signal} tells everybody, ends with 0 and leaves nothing`, async (t) => {

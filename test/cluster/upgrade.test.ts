@@ -1,8 +1,8 @@
 // The gateway itself is replaced, again and again, while official clients talk and others arrive: none of them notices.
 import t from 'tap';
-import { BUILT_MAIN } from '../helpers/built.ts';
 import { CROWD_CHANNELS, Crowd } from '../helpers/crowd.ts';
 import { startGateway } from '../helpers/gateway.ts';
+import { BUILT_MAIN } from '../helpers/program.ts';
 import { startRedis } from '../helpers/redis.ts';
 import { currentPrimary, currentWorkers, primaryPids, stopCurrent } from '../helpers/upgrading.ts';
 import { pageOf, Visitors } from '../helpers/visitors.ts';

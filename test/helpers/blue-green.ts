@@ -5,20 +5,18 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { BUILT_MAIN } from './built.ts';
 import { Child } from './child.ts';
 import { OfficialClient, type OfficialSubscription } from './centrifuge.ts';
 import { API_KEY } from './gateway.ts';
 import { generateConfig, type Haproxy, startHaproxy } from './haproxy.ts';
 import { quietPorts } from './ports.ts';
+import { BUILT_MAIN, MAIN } from './program.ts';
 import { startRedis } from './redis.ts';
 import type { Scope } from './scope.ts';
 import type { Json } from './server-frames.ts';
 import { tempDir } from './temp-dir.ts';
 import { waitFor } from './wait-for.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const COLOURS = ['blue', 'green'] as const;
 type Colour = (typeof COLOURS)[number];
 

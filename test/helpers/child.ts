@@ -1,7 +1,7 @@
 // A program that a test runs: its output is kept, its end is a promise, and nothing of it outlives the test.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { nodeOptions } from './coverage.ts';
 import { deferred } from './deferred.ts';
+import { nodeOptions } from './program.ts';
 import type { Scope } from './scope.ts';
 import { type Maybe, waitFor, within } from './wait-for.ts';
 

@@ -1,10 +1,8 @@
 // Runs a command of the program in this process, with what it printed and how it ended.
-import { fileURLToPath } from 'node:url';
 import { runCli } from '../../src/cli/program.ts';
 import type { CliDeps } from '../../src/cli/cli-deps.ts';
 import { systemClock } from '../../src/util/clock.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+import { MAIN } from './program.ts';
 
 export interface CliRun {
   readonly code: number;

@@ -1,13 +1,11 @@
 // Starts the compiled program as its users do, on a port of its own, and waits until it takes clients.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Child, type Exit } from './child.ts';
 import { childPids } from './processes.ts';
+import { MAIN } from './program.ts';
 import type { Scope } from './scope.ts';
 import { tempDir } from './temp-dir.ts';
-
-export const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 /** Several Node processes come up, perhaps on a machine that does other things. */
 const START_DEADLINE_MS = 60_000;

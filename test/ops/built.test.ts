@@ -3,10 +3,10 @@
 import { copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { BUILT, BUILT_MAIN } from '../helpers/built.ts';
 import { Child } from '../helpers/child.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { childPids } from '../helpers/processes.ts';
+import { BUILT, BUILT_MAIN } from '../helpers/program.ts';
 import { ProtocolClient } from '../helpers/protocol-client.ts';
 import { tempDir } from '../helpers/temp-dir.ts';
 import { waitFor } from '../helpers/wait-for.ts';

@@ -1,18 +1,17 @@
 // Scaling in as docs/operations.md has it: one of two hosts on one Redis leaves, behind a real HAProxy that asks the agents,
 // while somebody publishes. Everybody comes back on the other host and misses nothing.
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { Child } from '../helpers/child.ts';
 import type { OfficialClient } from '../helpers/centrifuge.ts';
 import type { Gateway } from '../helpers/gateway.ts';
 import { generateConfig, type Haproxy, startHaproxy } from '../helpers/haproxy.ts';
+import { MAIN } from '../helpers/program.ts';
 import { isJson, type Json } from '../helpers/server-frames.ts';
 import { twoHosts } from '../helpers/two-hosts.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 import { newClient, WAYS_IN } from '../helpers/ways-in.ts';
 import { Flow, publishing, Witness } from '../helpers/witness.ts';
 
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 const EACH = 8;
 const ACCEPT_RATE = 20;
 

@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { appendFile, copyFile, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { MasterSocket } from '../../src/front/master-socket.ts';
 import { OfficialClient } from '../helpers/centrifuge.ts';
@@ -12,10 +11,9 @@ import { Child } from '../helpers/child.ts';
 import { type CliRun, cliRun } from '../helpers/cli-run.ts';
 import { startGateway } from '../helpers/gateway.ts';
 import { generateConfig, type Haproxy, startHaproxy } from '../helpers/haproxy.ts';
+import { MAIN } from '../helpers/program.ts';
 import { tempDir } from '../helpers/temp-dir.ts';
 import { waitFor } from '../helpers/wait-for.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 // Two "hosts" that are the same gateway: HAProxy does not know.
 const gateway = await startGateway(t, { workers: 1 });

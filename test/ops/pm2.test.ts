@@ -4,12 +4,12 @@ import { copyFile, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { z } from 'zod';
-import { BUILT } from '../helpers/built.ts';
 import { OfficialClient } from '../helpers/centrifuge.ts';
 import { Child } from '../helpers/child.ts';
 import { logLines } from '../helpers/gateway.ts';
 import { freePort } from '../helpers/ports.ts';
 import { childPids, residentBytes } from '../helpers/processes.ts';
+import { BUILT } from '../helpers/program.ts';
 import { tempDir } from '../helpers/temp-dir.ts';
 import { waitFor } from '../helpers/wait-for.ts';
 

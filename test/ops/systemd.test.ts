@@ -5,16 +5,15 @@ import { join } from 'node:path';
 import t from 'tap';
 import { parseDuration } from '../../src/config/duration.ts';
 import { defaultTree } from '../../src/config/reference.ts';
-import { BUILT } from '../helpers/built.ts';
 import { OfficialClient } from '../helpers/centrifuge.ts';
 import { Child } from '../helpers/child.ts';
 import { freePort } from '../helpers/ports.ts';
+import { BUILT, MAIN } from '../helpers/program.ts';
 import type { Scope } from '../helpers/scope.ts';
 import { tempDir } from '../helpers/temp-dir.ts';
 
 // Tests run from the root of the repository.
 const FOLDER = join(process.cwd(), 'systemd');
-const MAIN = join(process.cwd(), '.build/src/main.js');
 /** What a stop takes beyond the drain. */
 const STOP_GRACE_S = 15;
 

@@ -3,13 +3,11 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { Child } from '../helpers/child.ts';
 import { portOf } from '../helpers/port-of.ts';
+import { MAIN } from '../helpers/program.ts';
 import { tempDir } from '../helpers/temp-dir.ts';
-
-const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
 
 t.test('the log says which port is taken, and the gateway does not serve', async (t) => {
   const other = createServer().listen(0, '127.0.0.1');

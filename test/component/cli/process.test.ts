@@ -1,11 +1,9 @@
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { Child } from '../../helpers/child.ts';
+import { MAIN } from '../../helpers/program.ts';
 import { tempDir } from '../../helpers/temp-dir.ts';
 import type { Scope } from '../../helpers/scope.ts';
-
-const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
 
 async function run(scope: Scope, ...args: string[]): Promise<{ code: number | null; output: string }> {
   const child = new Child(scope, process.execPath, [MAIN, ...args]);

@@ -1,6 +1,5 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { connectControl } from '../../../src/cluster/control/control-client.ts';
 import { RULES } from '../../../src/doctor/diagnose.ts';
@@ -11,12 +10,11 @@ import { processLives } from '../../../src/util/process-lives.ts';
 import { Child } from '../../helpers/child.ts';
 import { cliRun } from '../../helpers/cli-run.ts';
 import { HAPROXY_TEXT, UNIT_TEXT } from '../../helpers/healthy-host.ts';
+import { MAIN } from '../../helpers/program.ts';
 import { startRedis } from '../../helpers/redis.ts';
 import type { Scope } from '../../helpers/scope.ts';
 import { tempDir } from '../../helpers/temp-dir.ts';
 import { waitFor } from '../../helpers/wait-for.ts';
-
-const MAIN = fileURLToPath(new URL('../../../src/main.js', import.meta.url));
 
 /** Rules about what no shipped file decides. */
 const OF_THIS_MACHINE = ['node-version', 'clock'];
