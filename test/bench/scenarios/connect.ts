@@ -34,7 +34,7 @@ export const connect: Scenario = {
   name: 'connect',
   title: 'Letting a client in',
   subjects: [bare(1), socketio(1), holdfast(1), socketio(2), holdfast(2)],
-  smokeSubjects: ['socket.io ×2', 'holdfast ×2'],
+  smokeSubjects: ['socket.io', 'holdfast ×2'],
   rounds: 5,
   apart: true,
   figures: [
