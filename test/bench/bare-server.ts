@@ -1,14 +1,17 @@
 // The floor for a Node server: `ws` reads, each publication becomes one frame in one Buffer, which is written to every
 // subscriber's socket. Arguments: workers (1: this process serves; more: node:cluster, where no publication crosses
-// workers), and `ack` to acknowledge publications.
+// workers), and `ack` to acknowledge publications. With `passed` one worker serves what a primary accepts and passes on,
+// which does nothing else.
 import cluster from 'node:cluster';
 import { type IncomingMessage, createServer } from 'node:http';
+import { createServer as createNetServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { announce, listen } from './servers/announce.ts';
 
 const workers = Number(process.argv[2] ?? 1);
 const acknowledge = process.argv[3] === 'ack';
+const isPassed = process.argv[3] === 'passed';
 
 function serverFrame(payload: Buffer): Buffer {
   const length = payload.length;
@@ -62,13 +65,27 @@ function serve(): void {
       });
     });
   });
+  if (isPassed) {
+    process.on('message', (_message, socket: Socket) => http.emit('connection', socket));
+    process.send?.('ready');
+    return;
+  }
   listen(http, (port) => {
     if (cluster.isPrimary) announce(port);
     else process.send?.({ port });
   });
 }
 
-if (workers === 1 || cluster.isWorker) serve();
+function passOn(): void {
+  const worker = cluster.fork();
+  worker.once('message', () => {
+    const server = createNetServer({ pauseOnConnect: true }, (socket) => worker.send('connection', socket));
+    listen(server, announce);
+  });
+}
+
+if (cluster.isWorker || (workers === 1 && !isPassed)) serve();
+else if (isPassed) passOn();
 else {
   let ready = 0;
   cluster.on('message', (_worker, message: { port: number }) => {

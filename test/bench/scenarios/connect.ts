@@ -3,7 +3,7 @@ import { Histogram } from '../load/histogram.ts';
 import type { OpenOrder } from '../load/orders.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuMs } from '../measure/processes.ts';
-import { bare, holdfast, socketio } from '../servers/subjects.ts';
+import { bare, barePassed, holdfast, socketio } from '../servers/subjects.ts';
 import { sourceAddress, strandedDoubt } from './delivery.ts';
 import { NO_FAULTS, type Run, type Scenario } from './scenario.ts';
 
@@ -33,7 +33,7 @@ const sizes = (run: Pick<Run, 'smoke'>): Sizes => (run.smoke ? SMOKE : FULL);
 export const connect: Scenario = {
   name: 'connect',
   title: 'Letting a client in',
-  subjects: [bare(1), socketio(1), holdfast(1), socketio(2), holdfast(2)],
+  subjects: [bare(1), barePassed, socketio(1), holdfast(1), socketio(2), holdfast(2)],
   smokeSubjects: ['socket.io', 'holdfast ×2'],
   rounds: 5,
   apart: true,

@@ -62,6 +62,17 @@ export async function started(
 export const bare = (workers: number): Subject =>
   ownProgram(workers === 1 ? 'bare' : `bare ×${workers}`, 'bare', '../bare-server.js', workers);
 
+/** The floor for a server whose primary accepts and passes every connection on to a worker: it does nothing else. */
+export const barePassed: Subject = {
+  name: 'bare passed on',
+  dialect: 'bare',
+  workers: 1,
+  start({ nodeArgs }) {
+    const server = new RunningServer(this.name, [...nodeArgs, program('../bare-server.js'), '1', 'passed']);
+    return started(server, 2, announcedPort);
+  },
+};
+
 export const socketio = (workers: number): Subject =>
   ownProgram(
     workers === 1 ? 'socket.io' : `socket.io ×${workers}`,
