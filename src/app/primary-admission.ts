@@ -138,9 +138,10 @@ function settingsOf({ admission, workers }: Config): AdmissionSettings {
   };
 }
 
-/** A request that would begin a connection, by any transport; all others are of clients that are here already. */
+/** A request that would begin a connection, by any transport; a browser's question whether it may is none. */
 function isNewClient(head: RequestHead, config: Config): boolean {
   if (head.upgrade) return true;
+  if (head.method === 'OPTIONS') return false;
   const path = head.target.split('?')[0];
   const { http_stream: httpStream, sse, uni_http_stream: uniHttpStream, uni_sse: uniSse } = config;
   return [httpStream, sse, uniHttpStream, uniSse].some(({ handler_prefix: prefix }) => path === prefix);

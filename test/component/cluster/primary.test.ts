@@ -52,7 +52,13 @@ t.test('says where it listens, what descriptors allow, and how it is', async (t)
 });
 
 t.test('requests that are under way take no place of a client', async (t) => {
-  const gateway = await startGateway(t, { workers: 1, config: { client: { connection_limit: 2 } } });
+  const gateway = await startGateway(t, {
+    workers: 1,
+    config: {
+      client: { connection_limit: 2, allowed_origins: ['https://app.example'] },
+      http_stream: { enabled: true },
+    },
+  });
   const first = await RawSocket.upgraded(t, gateway.port);
   for (let count = 0; count < 5; count += 1) {
     const request = await RawSocket.open(t, gateway.port);
@@ -66,6 +72,9 @@ t.test('requests that are under way take no place of a client', async (t) => {
   const third = await RawSocket.open(t, gateway.port);
   third.write(handshake());
   t.equal(await third.status(), 503, 'there are two places');
+  const headers = { origin: 'https://app.example', 'access-control-request-method': 'POST' };
+  const preflight = await fetch(`${gateway.httpUrl}/connection/http_stream`, { method: 'OPTIONS', headers });
+  t.equal(preflight.status, 204, 'a preflight asks for none');
   first.reset();
   await gateway.child.waitUntil('a place', async () => (await gateway.metric('accept_headroom')) === 1);
   await RawSocket.upgraded(t, gateway.port);
