@@ -27,10 +27,26 @@ export function hostRoom(
   };
 }
 
-/** As many as its workers take together, which is `client.connection_limit` rounded up to a multiple of them. */
-export function placesOfHost({ client, workers }: Config, byDescriptors: number | null): number {
-  const shares = Math.ceil(client.connection_limit / workers) * workers;
-  return connectionLimit(shares, byDescriptors) ?? Infinity;
+/** What the primary has let in and what waits for it. */
+export interface Arrived {
+  readonly clients: number;
+  /** Requests that begin no connection, and are not answered yet: they have descriptors, but nobody's place. */
+  readonly requests: number;
+  readonly queued: number;
+}
+
+/**
+ * Whether there is room for one client more: of places there are as many as the workers take together, which is
+ * `client.connection_limit` rounded up to a multiple of them.
+ */
+export function isFull(
+  { clients, requests, queued }: Arrived,
+  { client, workers }: Pick<Config, 'client' | 'workers'>,
+  byDescriptors: number | null,
+): boolean {
+  const limit = client.connection_limit;
+  const places = limit > 0 ? Math.ceil(limit / workers) * workers : Infinity;
+  return clients + queued >= places || clients + requests + queued >= (byDescriptors ?? Infinity);
 }
 
 /** What is reached first. */

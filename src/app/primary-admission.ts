@@ -11,7 +11,7 @@ import type { WorkerProcess } from '../cluster/worker-process.ts';
 import type { Config } from '../config/schema.ts';
 import type { Logger } from '../observe/logger.ts';
 import { systemClock } from '../util/clock.ts';
-import { placesOfHost } from './host-room.ts';
+import { isFull } from './host-room.ts';
 import type { PrimaryMetrics } from './primary-metrics.ts';
 
 export interface PrimaryAdmissionDeps {
@@ -120,8 +120,9 @@ export class PrimaryAdmission implements WorkerObserver {
 
   #closedFor(): Refusal | undefined {
     if (this.#deps.isLeaving()) return LEAVING;
-    const places = placesOfHost(this.#config, this.#deps.connectionsAllowed());
-    if (this.assigner.clients + this.queued >= places) return FULL;
+    const { clients, requests } = this.assigner;
+    const arrived = { clients, requests, queued: this.queued };
+    if (isFull(arrived, this.#config, this.#deps.connectionsAllowed())) return FULL;
     return this.assigner.isOverloaded ? OVERLOADED : undefined;
   }
 }

@@ -7,10 +7,12 @@ import type { Clock } from '../../util/clock.ts';
 import { freeze } from '../../util/native-handle.ts';
 import { refuse, type Refusal } from '../admission/refusal.ts';
 import type { RequestHead } from '../admission/request-head.ts';
-import { StickyDoor } from './sticky-door.ts';
-import type { ToPrimary, ToWorker } from '../ipc.ts';
+import type { ToPrimary } from '../ipc.ts';
 import type { WorkerObserver } from '../supervisor.ts';
 import type { Parcel, WorkerEnd, WorkerProcess } from '../worker-process.ts';
+import { Assignment, type AssignmentListener, isAssignment } from './assignment.ts';
+import { StickyDoor } from './sticky-door.ts';
+import { type AssignmentKind, lightest, WorkerLedger } from './worker-ledger.ts';
 
 export interface AssignPolicy {
   /** How long a connection waits for a routable worker, and how many may. */
@@ -40,97 +42,11 @@ interface AssignerDeps {
 const NOTHING = Buffer.alloc(0);
 const NO_WORKER: Refusal = { status: 503, reason: 'no worker is ready', retryAfterS: 1 };
 
-/**
- * A client is one from its first request on, by any transport; any other request is over soon, takes nobody's place and weighs
- * on no worker for long. `internal`: of back ends and operators, nothing of which has been read; they are not counted.
- */
-type AssignmentKind = 'client' | 'request' | 'internal';
-
-/** What the primary knows of one worker's connections. */
-class Ledger {
-  readonly process: WorkerProcess;
-  routed = false;
-  /** Has served, and may still answer what is no new client. */
-  leaving = false;
-  /** Does not answer: what it would get would wait with it. */
-  suspended = false;
-  /** Has too much to do: gets nothing as long as there is another one. */
-  overloaded = false;
-  pausedUntilMs = 0;
-  clients = 0;
-  requests = 0;
-  readonly #clock: Clock;
-
-  constructor(process: WorkerProcess, clock: Clock) {
-    this.process = process;
-    this.#clock = clock;
-  }
-
-  get routable(): boolean {
-    return this.usable && !this.overloaded;
-  }
-
-  get usable(): boolean {
-    return (
-      this.routed &&
-      !this.suspended &&
-      this.process.connected &&
-      this.pausedUntilMs <= this.#clock.monotonicMs()
-    );
-  }
-}
-
-class Assignment implements Parcel {
-  readonly socket: Socket;
-  readonly sid: string | undefined;
-  readonly kind: AssignmentKind;
-  readonly message: ToWorker;
-  readonly #assigner: ConnectionAssigner;
-  ledger: Ledger | undefined;
-  attempts = 0;
-  /** When held: the time to give up. */
-  deadlineMs = 0;
-
-  constructor(
-    socket: Socket,
-    { kind, sid, bytes }: Pick<Assignment, 'kind' | 'sid'> & { readonly bytes: Buffer },
-    assigner: ConnectionAssigner,
-  ) {
-    this.socket = socket;
-    this.kind = kind;
-    this.sid = sid;
-    const door = kind === 'internal' ? 'internal' : 'public';
-    this.message = { type: 'assign', head: bytes, door, isClient: kind === 'client' };
-    this.#assigner = assigner;
-  }
-
-  /** Of its worker's connections. */
-  count(change: 1 | -1): void {
-    if (this.ledger === undefined) return;
-    if (this.kind === 'client') this.ledger.clients += change;
-    else if (this.kind === 'request') this.ledger.requests += change;
-  }
-
-  handle(): ReturnType<typeof freeze> {
-    return freeze(this.socket);
-  }
-
-  delivered(): void {
-    // Only this process's copy of the descriptor: the connection lives on in the worker.
-    this.socket.destroy();
-    this.#assigner.settled();
-  }
-
-  refused(): void {
-    this.#assigner.returned(this);
-  }
-}
-
-export class ConnectionAssigner implements WorkerObserver {
+export class ConnectionAssigner implements WorkerObserver, AssignmentListener {
   readonly #deps: AssignerDeps;
   readonly #policy: AssignPolicy;
   readonly #door = new StickyDoor();
-  readonly #ledgers = new Map<Worker, Ledger>();
+  readonly #ledgers = new Map<Worker, WorkerLedger>();
   /** Oldest first. */
   readonly #held = new Set<Assignment>();
   #turn = 0;
@@ -145,9 +61,12 @@ export class ConnectionAssigner implements WorkerObserver {
 
   /** Of all workers, those on their way included. */
   get clients(): number {
-    let clients = 0;
-    for (const ledger of this.#ledgers.values()) clients += ledger.clients;
-    return clients;
+    return this.#sum(({ clients }) => clients);
+  }
+
+  /** The same of requests that are not answered. */
+  get requests(): number {
+    return this.#sum(({ requests }) => requests);
   }
 
   get held(): number {
@@ -156,9 +75,7 @@ export class ConnectionAssigner implements WorkerObserver {
 
   /** Connections that have not reached a worker. */
   get onTheWay(): number {
-    let sum = this.#held.size;
-    for (const { process } of this.#ledgers.values()) sum += process.undelivered;
-    return sum;
+    return this.#held.size + this.#sum(({ process }) => process.undelivered);
   }
 
   /** Assigned to this worker and not reported gone. */
@@ -168,7 +85,7 @@ export class ConnectionAssigner implements WorkerObserver {
 
   /** To be called when it is forked: sticky looks at every worker of the cluster. */
   forked(process: WorkerProcess): void {
-    const ledger = new Ledger(process, this.#deps.clock);
+    const ledger = new WorkerLedger(process, this.#deps.clock);
     this.#ledgers.set(process.cluster, ledger);
     this.#door.admit(process.cluster, ledger);
   }
@@ -197,8 +114,7 @@ export class ConnectionAssigner implements WorkerObserver {
     if (ledger === undefined) return;
     if (message.type === 'load') ledger.overloaded = message.overloaded;
     if (message.type !== 'connections') return;
-    ledger.clients = Math.max(0, ledger.clients - message.closed);
-    ledger.requests = Math.max(0, ledger.requests - message.answered);
+    ledger.ended(message);
     for (const sid of message.boundSids) this.#door.bind(process.cluster, sid);
     for (const sid of message.unboundSids) this.#door.unbind(process.cluster, sid);
   }
@@ -218,8 +134,7 @@ export class ConnectionAssigner implements WorkerObserver {
 
   /** A client goes on at this worker; the one that had it says by itself that it is gone there. */
   arrivedAt(process: WorkerProcess): void {
-    const ledger = this.#ledgers.get(process.cluster);
-    if (ledger !== undefined) ledger.clients += 1;
+    this.#ledgers.get(process.cluster)?.add('client');
   }
 
   /** There are workers to take a connection, and all of them have too much to do. */
@@ -253,16 +168,12 @@ export class ConnectionAssigner implements WorkerObserver {
 
   /** A worker handed it back: try others. */
   returned(assignment: Assignment): void {
-    const { ledger } = assignment;
-    assignment.count(-1);
-    assignment.ledger = undefined;
-    if (ledger !== undefined) {
-      if (!assignment.socket.destroyed) {
-        ledger.pausedUntilMs = this.#deps.clock.monotonicMs() + this.#policy.refusedPauseMs;
-        this.#deps.logger.warn({ pid: ledger.process.pid }, 'worker could not take a connection');
-      }
-    }
+    const ledger = assignment.takeBack();
     if (assignment.socket.destroyed) return;
+    if (ledger !== undefined) {
+      ledger.pause(this.#policy.refusedPauseMs);
+      this.#deps.logger.warn({ pid: ledger.process.pid }, 'worker could not take a connection');
+    }
     if (assignment.attempts >= this.#policy.maxAttempts) this.#refuse(assignment.socket, NO_WORKER);
     else this.#assign(assignment);
   }
@@ -294,9 +205,8 @@ export class ConnectionAssigner implements WorkerObserver {
 
   #reassign(parcels: readonly Parcel[]): void {
     for (const parcel of parcels) {
-      if (!(parcel instanceof Assignment)) continue;
-      parcel.count(-1);
-      parcel.ledger = undefined;
+      if (!isAssignment(parcel)) continue;
+      parcel.takeBack();
       this.#assign(parcel);
     }
   }
@@ -304,18 +214,11 @@ export class ConnectionAssigner implements WorkerObserver {
   #assign(assignment: Assignment): void {
     if (assignment.socket.destroyed) return;
     const ledger = this.#choose(assignment);
-    if (ledger === undefined) {
-      this.#hold(assignment);
-      return;
-    }
-    assignment.attempts += 1;
-    assignment.ledger = ledger;
-    // Counted here, not when the worker has it: a thousand at once would otherwise all go to the same one.
-    assignment.count(1);
-    ledger.process.deliver(assignment);
+    if (ledger === undefined) this.#hold(assignment);
+    else assignment.sendTo(ledger);
   }
 
-  #choose(assignment: Assignment): Ledger | undefined {
+  #choose(assignment: Assignment): WorkerLedger | undefined {
     const { sid } = assignment;
     if (assignment.kind === 'internal') return this.#nextInTurn();
     if (sid !== undefined && assignment.attempts === 0) {
@@ -332,18 +235,16 @@ export class ConnectionAssigner implements WorkerObserver {
     }
     const ledgers = [...this.#ledgers.values()];
     // Of clients only those who were let in before all workers had too much to do.
-    const least = ledgers.filter(({ usable }) => usable).toSorted(lighter)[0];
-    if (least !== undefined) return least;
-    if (!this.#draining) return undefined;
-    return ledgers.find(({ leaving, process }) => leaving && process.connected);
+    return (
+      lightest(ledgers) ?? (this.#draining ? ledgers.find(({ answersStill }) => answersStill) : undefined)
+    );
   }
 
   /** Also one with too much to do: its figures are asked for just then. */
-  #nextInTurn(): Ledger | undefined {
+  #nextInTurn(): WorkerLedger | undefined {
     const ledgers = [...this.#ledgers.values()];
     const usable = ledgers.filter((ledger) => ledger.usable);
-    const able =
-      usable.length > 0 ? usable : ledgers.filter(({ leaving, process }) => leaving && process.connected);
+    const able = usable.length > 0 ? usable : ledgers.filter(({ answersStill }) => answersStill);
     this.#turn += 1;
     return able[this.#turn % Math.max(1, able.length)];
   }
@@ -383,21 +284,14 @@ export class ConnectionAssigner implements WorkerObserver {
     if (this.#held.size > 0) this.#armTimer();
   };
 
+  #sum(read: (ledger: WorkerLedger) => number): number {
+    let sum = 0;
+    for (const ledger of this.#ledgers.values()) sum += read(ledger);
+    return sum;
+  }
+
   #refuse(socket: Socket, refusal: Refusal): void {
     this.#deps.onRefused(refusal.reason);
     refuse(socket, refusal);
   }
-}
-
-/** For a request. Where there are few of them it goes where the next client would, so that a readiness check asks the right one. */
-function lighter(one: Ledger, other: Ledger): number {
-  return (
-    Number(one.overloaded) - Number(other.overloaded) ||
-    one.requests - other.requests ||
-    one.clients - other.clients
-  );
-}
-
-function isAssignment(parcel: Parcel): parcel is Assignment {
-  return parcel instanceof Assignment;
 }
