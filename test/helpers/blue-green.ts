@@ -10,7 +10,7 @@ import { OfficialClient, type OfficialSubscription } from './centrifuge.ts';
 import { API_KEY } from './gateway.ts';
 import { generateConfig, type Haproxy, startHaproxy } from './haproxy.ts';
 import { quietPorts } from './ports.ts';
-import { BUILT_MAIN, MAIN } from './program.ts';
+import { MAIN } from './program.ts';
 import { startRedis } from './redis.ts';
 import type { Scope } from './scope.ts';
 import type { Json } from './server-frames.ts';
@@ -100,7 +100,7 @@ export class BlueGreen {
   }
 
   get #environment(): Readonly<Record<string, string>> {
-    return { PLACE: this.directory, NODE: process.execPath, MAIN: BUILT_MAIN };
+    return { PLACE: this.directory, NODE: process.execPath, MAIN };
   }
 
   async deploy(...args: string[]): Promise<DeployRun> {

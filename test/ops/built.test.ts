@@ -34,7 +34,6 @@ t.test('an application, its answers and its traces', async (t) => {
   await writeFile(module, APP);
   const gateway = await startGateway(t, {
     workers: 1,
-    program: BUILT_MAIN,
     env: { NODE_OPTIONS: '--enable-source-maps' },
     config: { app: { module } },
   });
