@@ -22,13 +22,13 @@ export class StreamClient {
   readonly headers: IncomingMessage['headers'];
   /** All JSON messages so far, in order. */
   readonly received: Json[] = [];
-  /** The body so far. */
-  bytes: Buffer = Buffer.alloc(0);
   readonly #request: ClientRequest;
   readonly #response: IncomingMessage;
   readonly #messages = new Inbox<Json>();
   readonly #ended = deferred<void>();
-  #rest = '';
+  readonly #chunks: Buffer[] = [];
+  /** The beginning of a message, of which the end has not come. */
+  #rest: string[] = [];
 
   private constructor(request: ClientRequest, response: IncomingMessage, reads: boolean) {
     this.#request = request;
@@ -61,9 +61,14 @@ export class StreamClient {
   read(): void {
     const isStream = this.status === 200 && this.headers['content-type'] !== 'application/octet-stream';
     this.#response.on('data', (chunk: Buffer) => {
-      this.bytes = Buffer.concat([this.bytes, chunk]);
+      this.#chunks.push(chunk);
       if (isStream) this.#take(chunk.toString());
     });
+  }
+
+  /** The body so far. */
+  get bytes(): Buffer {
+    return Buffer.concat(this.#chunks);
   }
 
   get text(): string {
@@ -108,8 +113,10 @@ export class StreamClient {
 
   #take(text: string): void {
     const isEvents = this.headers['content-type'] === 'text/event-stream';
-    const parts = (this.#rest + text.replaceAll('\r\n', '')).split(isEvents ? '\n\n' : '\n');
-    this.#rest = parts.pop() ?? '';
+    this.#rest.push(text.replaceAll('\r\n', ''));
+    if (!text.includes('\n')) return;
+    const parts = this.#rest.join('').split(isEvents ? '\n\n' : '\n');
+    this.#rest = [parts.pop() ?? ''];
     for (const part of parts) {
       const message: unknown = JSON.parse(isEvents ? part.replace(/^data: /, '') : part);
       if (!isJson(message)) throw new Error(`no object: ${part}`);

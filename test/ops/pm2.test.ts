@@ -56,6 +56,7 @@ async function project(t: Test): Promise<Place> {
     env: {
       PM2_HOME: join(directory, 'pm2'),
       PM2_DISABLE_VERSION_CHECK: 'true',
+      FORCE_COLOR: '0',
       HOLDFAST_CONFIG: join(directory, 'holdfast.json'),
     },
     url: `ws://127.0.0.1:${port}/connection/websocket`,
