@@ -1,5 +1,5 @@
 // socket.io as its manual sets it up: websocket only; with more than one worker, the sticky primary and the cluster
-// adapter. Arguments: workers, and `ack` to acknowledge publications.
+// adapter. Arguments: workers; `ack` to acknowledge publications; `polling` to let clients begin as they do by default.
 import cluster from 'node:cluster';
 import { createServer } from 'node:http';
 import { createAdapter, setupPrimary } from '@socket.io/cluster-adapter';
@@ -11,7 +11,9 @@ import { attachRooms } from './servers/rooms.ts';
 const workers = Number(process.argv[2] ?? 1);
 const acknowledge = process.argv[3] === 'ack';
 
-const options = { transports: ['websocket' as const], serveClient: false, perMessageDeflate: false };
+const transports =
+  process.argv[4] === 'polling' ? (['polling', 'websocket'] as const) : (['websocket'] as const);
+const options = { transports: [...transports], serveClient: false, perMessageDeflate: false };
 
 if (workers === 1) {
   const http = createServer();

@@ -25,6 +25,8 @@ export interface ConnectionDeps {
   readonly target: Target;
   readonly localAddress: string;
   readonly dialect: Dialect;
+  /** Of the upgrade. */
+  readonly path: string;
   readonly tally: Tally;
   readonly latencies: Histogram;
   /** Shared by all connections of the process: a read is consumed before the next one begins. */
@@ -197,9 +199,9 @@ export class LoadConnection {
   }
 
   readonly #onConnect = (): void => {
-    const { target, dialect } = this.#deps;
+    const { target, path } = this.#deps;
     this.#socket.write(
-      `GET ${dialect.path} HTTP/1.1\r\nHost: ${target.host}:${target.port}\r\nUpgrade: websocket\r\n` +
+      `GET ${path} HTTP/1.1\r\nHost: ${target.host}:${target.port}\r\nUpgrade: websocket\r\n` +
         'Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: aG9sZGZhc3QtYmVuY2gtMQ==\r\n\r\n',
     );
   };

@@ -1,7 +1,7 @@
 // How each server is spoken to: what a client sends to open, subscribe and publish, and what answers mean. Publications
 // never come here: they are recognised by their mark in the bytes.
 
-export type DialectName = 'bare' | 'socket.io' | 'holdfast' | 'holdfast protobuf';
+export type DialectName = 'bare' | 'socket.io' | 'socket.io from polling' | 'holdfast' | 'holdfast protobuf';
 
 /** What a message that is no publication means to the client. */
 interface Meaning {
@@ -17,6 +17,8 @@ interface Meaning {
 
 export interface Dialect {
   readonly path: string;
+  /** A session is opened first, and its id belongs to the path: see polling-session.ts. */
+  readonly polls: boolean;
   /** Binary frames of messages with their length before them; all strings here hold a byte in each character. */
   readonly binary: boolean;
   /** The server is known to leave some clients without an answer, who then have to come again. */
@@ -36,6 +38,7 @@ export const FIRST_PUBLISH_ID = 1_000_000;
 
 const bare: Dialect = {
   path: '/',
+  polls: false,
   binary: false,
   mayStrand: false,
   open: (channels) => bare.subscribe(channels, 2),
@@ -53,6 +56,7 @@ const bare: Dialect = {
 // Engine.IO packet type, then Socket.IO packet type: 0 open, 2 ping, 3 pong, 40 connect, 42 event, 43 acknowledgement.
 const socketio: Dialect = {
   path: '/socket.io/?EIO=4&transport=websocket',
+  polls: false,
   binary: false,
   // @socket.io/sticky: a primary may read on for a moment after it passed a socket to a worker, and drop what it read.
   mayStrand: true,
@@ -72,8 +76,18 @@ const socketio: Dialect = {
   },
 };
 
+// The session exists: the WebSocket is probed and takes over.
+const socketioFromPolling: Dialect = {
+  ...socketio,
+  polls: true,
+  open: () => ['2probe'],
+  understand: (message) =>
+    message === '3probe' ? { reply: '5', connected: true, acks: 1 } : socketio.understand(message),
+};
+
 const holdfast: Dialect = {
   path: '/connection/websocket',
+  polls: false,
   binary: false,
   mayStrand: false,
   // Connect and subscribes leave in one frame, as the official SDKs do it.
@@ -99,6 +113,7 @@ function subscribeCommands(channels: readonly string[], firstId: number): string
 // Fields of Command: 1 id, 4 connect, 5 subscribe, 7 publish. Of Reply: 1 id, 2 error, 5 connect, 6 subscribe, 8 publish.
 const holdfastProtobuf: Dialect = {
   path: '/connection/websocket?cf_protocol=protobuf',
+  polls: false,
   binary: true,
   mayStrand: false,
   open: (channels) => [command(1, 4, ''), ...holdfastProtobuf.subscribe(channels, 2)],
@@ -139,6 +154,7 @@ function varint(value: number): string {
 export const dialects: Readonly<Record<DialectName, Dialect>> = {
   bare,
   'socket.io': socketio,
+  'socket.io from polling': socketioFromPolling,
   holdfast,
   'holdfast protobuf': holdfastProtobuf,
 };

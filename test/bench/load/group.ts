@@ -17,6 +17,7 @@ import {
   type WindowResult,
   channelsOf,
 } from './orders.ts';
+import { pollingSession } from './polling-session.ts';
 import { channelOfKey } from './payload.ts';
 import { Publisher } from './publisher.ts';
 
@@ -137,16 +138,21 @@ export class LoadGroup {
 
   /** Resolves false when the server has stranded the client. */
   async #attempt(order: OpenOrder, index: number, slot: number): Promise<boolean> {
+    const { target, localAddress } = order;
     const dialect = dialects[order.dialect];
+    const path = dialect.polls
+      ? `${dialect.path}&sid=${await pollingSession(target, localAddress)}`
+      : dialect.path;
     return new Promise((resolve) => {
       const patience = setTimeout(() => {
         if (dialect.mayStrand) resolve(false);
       }, STRANDED_AFTER_MS);
       this.#connections[slot] = new LoadConnection(
         {
-          target: order.target,
-          localAddress: order.localAddress,
+          target,
+          localAddress,
           dialect,
+          path,
           tally: this.#tally,
           latencies: this.#latencies,
           readBuffer: this.#readBuffer,
@@ -177,7 +183,12 @@ export class LoadGroup {
     let progressUs = startUs;
     const run = async (index: number): Promise<void> => {
       const beganUs = monotonicUs();
-      await one(index);
+      try {
+        await one(index);
+      } catch (error) {
+        this.#onFault(String(error));
+        return;
+      }
       times.record(monotonicUs() - beganUs);
       counts.ended++;
     };

@@ -81,6 +81,23 @@ export const socketio = (workers: number): Subject =>
     workers,
   );
 
+/** What its client does by default: HTTP requests open the session, then a WebSocket takes over. */
+export const socketioFromPolling: Subject = {
+  name: 'socket.io from polling',
+  dialect: 'socket.io from polling',
+  workers: 1,
+  start({ nodeArgs }) {
+    const server = new RunningServer(this.name, [
+      ...nodeArgs,
+      program('../socketio-server.js'),
+      '1',
+      '',
+      'polling',
+    ]);
+    return started(server, 1, announcedPort);
+  },
+};
+
 /** The same server, which answers publishers in any case, as Holdfast does. */
 export const answering = (subject: Subject): Subject => ({
   ...subject,
