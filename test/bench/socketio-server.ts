@@ -1,5 +1,5 @@
 // socket.io as its manual sets it up: websocket only; with more than one worker, the sticky primary and the cluster
-// adapter. Arguments: workers; `ack` to acknowledge publications; `polling` to let clients begin as they do by default.
+// adapter. Arguments: workers; `ack` to acknowledge publications, or `polling` to let clients begin as they do by default.
 import cluster from 'node:cluster';
 import { createServer } from 'node:http';
 import { createAdapter, setupPrimary } from '@socket.io/cluster-adapter';
@@ -12,7 +12,7 @@ const workers = Number(process.argv[2] ?? 1);
 const acknowledge = process.argv[3] === 'ack';
 
 const transports =
-  process.argv[4] === 'polling' ? (['polling', 'websocket'] as const) : (['websocket'] as const);
+  process.argv[3] === 'polling' ? (['polling', 'websocket'] as const) : (['websocket'] as const);
 const options = { transports: [...transports], serveClient: false, perMessageDeflate: false };
 
 if (workers === 1) {

@@ -62,7 +62,8 @@ export const connect: Scenario = {
       `answer (socket.io: a room joined on request, acknowledged), as the official clients do it. After ${warmUp} clients that ` +
       `came and went: ${steady} clients at ${perSecond} a second, then, when they have gone, ${burst} as fast as it goes with ` +
       `${atOnce} at once. "socket.io from polling" opens its session with three HTTP requests before the upgrade, as its client ` +
-      `does by default, and then asks for the room; the others are told to use a WebSocket at once. With two workers both sides assign through a sticky primary, whose CPU time counts too.`
+      `does by default, and then asks for the room; the others are told to use a WebSocket at once. With two workers both sides ` +
+      `assign through a sticky primary, whose CPU time counts too.`
     );
   },
   async measure(subject, run) {

@@ -45,6 +45,23 @@ function ownProgram(name: string, dialect: DialectName, file: string, workers: n
   };
 }
 
+/** One worker of the same, in another mode. */
+function ownVariant(
+  name: string,
+  dialect: DialectName,
+  file: string,
+  mode: string,
+  processes: number,
+): Subject {
+  return {
+    name,
+    dialect,
+    workers: 1,
+    start: ({ nodeArgs }) =>
+      started(new RunningServer(name, [...nodeArgs, program(file), '1', mode]), processes, announcedPort),
+  };
+}
+
 export async function started(
   server: RunningServer,
   processes: number,
@@ -63,15 +80,7 @@ export const bare = (workers: number): Subject =>
   ownProgram(workers === 1 ? 'bare' : `bare ×${workers}`, 'bare', '../bare-server.js', workers);
 
 /** The floor for a server whose primary accepts and passes every connection on to a worker: it does nothing else. */
-export const barePassed: Subject = {
-  name: 'bare passed on',
-  dialect: 'bare',
-  workers: 1,
-  start({ nodeArgs }) {
-    const server = new RunningServer(this.name, [...nodeArgs, program('../bare-server.js'), '1', 'passed']);
-    return started(server, 2, announcedPort);
-  },
-};
+export const barePassed = ownVariant('bare passed on', 'bare', '../bare-server.js', 'passed', 2);
 
 export const socketio = (workers: number): Subject =>
   ownProgram(
@@ -82,21 +91,13 @@ export const socketio = (workers: number): Subject =>
   );
 
 /** What its client does by default: HTTP requests open the session, then a WebSocket takes over. */
-export const socketioFromPolling: Subject = {
-  name: 'socket.io from polling',
-  dialect: 'socket.io from polling',
-  workers: 1,
-  start({ nodeArgs }) {
-    const server = new RunningServer(this.name, [
-      ...nodeArgs,
-      program('../socketio-server.js'),
-      '1',
-      '',
-      'polling',
-    ]);
-    return started(server, 1, announcedPort);
-  },
-};
+export const socketioFromPolling = ownVariant(
+  'socket.io from polling',
+  'socket.io from polling',
+  '../socketio-server.js',
+  'polling',
+  1,
+);
 
 /** The same server, which answers publishers in any case, as Holdfast does. */
 export const answering = (subject: Subject): Subject => ({
