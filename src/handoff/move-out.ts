@@ -1,11 +1,9 @@
 // Moves the connections of this worker to another one, while their clients go on. One at a time they are held (no new
-// command begins), settled (the engine has all they published), frozen, and sent; what does not arrive is thawed and goes on
-// here as if nothing had been. One whose peer does not read takes along what it has not taken: the primary has a copy of it
-// first, and this worker closes its own, by which libuv would go on writing. It has no way back.
+// command begins), settled (the engine has all they published), written down, and sent; what does not arrive goes on here as
+// if nothing had been.
 import type { SendHandle } from 'node:child_process';
 import type { Connection } from '../connection/connection.ts';
 import { WebSocketTransport } from '../gateway/websocket-transport.ts';
-import { Departure } from '../hub/departures.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Logger } from '../observe/logger.ts';
 import type { Clock } from '../util/clock.ts';
@@ -14,9 +12,9 @@ import type { ConnectionHandle } from '../util/native-handle.ts';
 import { endsWithin, pause } from '../util/pause.ts';
 import { ChannelPreparation } from './channel-preparation.ts';
 import { InFlight } from './in-flight.ts';
+import { Leaving, type ParkingPlace } from './leaving.ts';
 import { MoveCourse } from './move-course.ts';
 import { everyConnection, type LoadPart, type MoveChoice, PartChoice } from './part-choice.ts';
-import { type Departing, pack } from './payload.ts';
 import type { PeerMessage } from './peer-messages.ts';
 import { Turnstile } from './turnstile.ts';
 
@@ -94,14 +92,6 @@ const REPORT_INTERVAL_MS = 200;
 const RETRY_PAUSE_MS = 50;
 /** For a connection that the other worker was not ready for. */
 const OBSTACLE_REST_MS = 500;
-/** A peer that has more to read is waited for: it all passes through the primary. */
-const MAX_UNSENT_BYTES = 2 * 1024 * 1024;
-
-interface Leaving extends Departing {
-  readonly sinceMs: number;
-  /** The one connection that there is: what is open here, or what the primary keeps under this number. */
-  readonly copy: (ConnectionHandle & SendHandle) | number;
-}
 
 interface Run {
   readonly order: MoveOrder;
@@ -116,6 +106,10 @@ export class MoveOut {
   readonly #options: MoveOutOptions;
   readonly #inFlight: InFlight<Leaving | 'to be parked'>;
   readonly #turnstile = new Turnstile(IN_FLIGHT);
+  readonly #parking: ParkingPlace = {
+    park: (handle) => this.#park(handle),
+    unpark: (number) => this.#deps.link.unpark(number),
+  };
   #run: Run | undefined;
   /** Of all runs: what one of them has asked may be answered during the next. */
   #nextRequest = 1;
@@ -189,12 +183,9 @@ export class MoveOut {
     if (leaving === undefined) return;
     this.#run?.course.hindered(reason);
     if (leaving === 'to be parked') return;
-    const { connection, transport, departure, copy } = leaving;
-    this.#deps.counters.moves.cell(typeof copy === 'number' ? 'lost' : 'returned').value += 1;
+    this.#deps.counters.moves.cell(typeof leaving.copy === 'number' ? 'lost' : 'returned').value += 1;
     this.#deps.log.warn({ reason }, 'connection could not be moved');
-    transport.thaw();
-    departure.undo();
-    connection.thaw();
+    leaving.undo();
   }
 
   onPeer(message: PeerMessage): void {
@@ -301,68 +292,16 @@ export class MoveOut {
     }
   }
 
-  /** All of it in one turn, up to the wait for what becomes of it. */
   async #send(run: Run, connection: Connection, transport: WebSocketTransport): Promise<void> {
-    const { hub, clock } = this.#deps;
-    const sinceMs = clock.monotonicMs();
-    connection.flush();
-    const frozen = transport.freeze();
-    if (frozen === 'unsent') await this.#sendWithUnsent(run, connection, transport);
-    if (typeof frozen === 'string') return;
-    const departure = connection.isClosed ? undefined : Departure.of(hub, connection);
-    connection.flush();
-    const isReady =
-      !connection.isClosed &&
-      !connection.isBusy &&
-      connection.hasWritten &&
-      transport.pendingBytes === 0 &&
-      departure !== undefined;
-    if (!isReady) {
-      transport.thaw();
-      departure?.undo();
-      return;
+    let written = Leaving.of(connection, transport, this.#deps);
+    if (written === 'unsent') {
+      const mayLeave = (): boolean => !run.course.isStopped;
+      written = await Leaving.withUnsent(connection, transport, this.#deps, this.#parking, mayLeave);
     }
-    const leaving = { connection, transport, departure, sinceMs, copy: frozen.handle };
-    await this.#post(run, leaving, pack(leaving, frozen.tail, []));
-  }
-
-  async #sendWithUnsent(run: Run, connection: Connection, transport: WebSocketTransport): Promise<void> {
-    if (connection.unsentBytes > MAX_UNSENT_BYTES) return;
-    const { link, hub, clock } = this.#deps;
-    const sinceMs = clock.monotonicMs();
-    const frozen = transport.freeze(true);
-    if (typeof frozen === 'string') return;
-    let copy = 0;
-    const isParked = await this.#inFlight.send('to be parked', (id) => {
-      copy = id;
-      link.park(id, frozen.handle);
-    });
-    // In one turn from here until this worker's copy is closed.
-    const mayMove = isParked !== undefined && !run.course.isStopped && !connection.isClosed;
-    const departure = mayMove ? Departure.of(hub, connection) : undefined;
-    const unsent = transport.unsent();
-    const isReady =
-      !connection.isClosed &&
-      !connection.isBusy &&
-      connection.unsentBytes <= MAX_UNSENT_BYTES &&
-      transport.obstacle === undefined &&
-      unsent !== undefined &&
-      departure !== undefined;
-    if (!isReady) {
-      if (isParked !== undefined) link.unpark(copy);
-      transport.thaw();
-      departure?.undo();
-      return;
-    }
-    const leaving = { connection, transport, departure, sinceMs, copy };
-    const payload = pack(leaving, frozen.tail, [unsent]);
-    transport.destroy();
-    await this.#post(run, leaving, payload);
-  }
-
-  async #post(run: Run, leaving: Leaving, payload: Buffer): Promise<void> {
-    const { link, counters } = this.#deps;
+    if (written === undefined) return;
+    const { leaving, payload } = written;
     const { copy } = leaving;
+    const { link, counters } = this.#deps;
     const isParked = typeof copy === 'number';
     const movedTo = await this.#inFlight.send(leaving, (id) => {
       run.lastId = id;
@@ -377,12 +316,19 @@ export class MoveOut {
     counters.moves.cell('moved').value += 1;
   }
 
-  #giveUp({ connection, departure }: Leaving, node: string): void {
+  async #park(handle: ConnectionHandle & SendHandle): Promise<number | undefined> {
+    let number = 0;
+    const isParked = await this.#inFlight.send('to be parked', (id) => {
+      number = id;
+      this.#deps.link.park(id, handle);
+    });
+    return isParked === undefined ? undefined : number;
+  }
+
+  #giveUp(leaving: Leaving, node: string): void {
     // Its place in the registry until now: an order that came meanwhile goes after it.
-    this.#deps.onGone(connection);
-    departure.complete();
-    this.#deps.hub.withdraw(connection);
-    connection.forsake(node);
+    this.#deps.onGone(leaving.connection);
+    leaving.complete(this.#deps.hub, node);
   }
 
   #tell(run: Run, ended: string | null): void {

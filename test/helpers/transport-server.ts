@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { clientTransports } from '../../src/app/worker-transports.ts';
 import { configSchema } from '../../src/config/schema.ts';
 import type { Connection } from '../../src/connection/connection.ts';
+import type { ConnectionShared } from '../../src/connection/surroundings.ts';
 import type { MemoryEngineClient } from '../../src/engine/memory/engine-client.ts';
 import { Admission, type AdmissionLimits } from '../../src/gateway/admission.ts';
 import { EmulatedSessions } from '../../src/gateway/emulated-sessions.ts';
@@ -23,6 +24,8 @@ export interface TransportServerOptions {
   readonly limits?: Partial<AdmissionLimits>;
   /** Of another server, so that both are nodes of one cluster. */
   readonly engine?: Awaited<ReturnType<typeof embeddedEngine>>;
+  /** Of a core, which then stands behind the connections. */
+  readonly shared?: ConnectionShared;
 }
 
 interface Parts {
@@ -59,7 +62,8 @@ export class TransportServer {
     const lone = new LoneConnections();
     const emulated = new EmulatedSessions();
     const binding = { bindSid: () => undefined, unbindSid: () => undefined };
-    const open = new OpenConnections(lone.shared.owner, binding, emulated);
+    const shared = options.shared ?? lone.shared;
+    const open = new OpenConnections(shared.owner, binding, emulated);
     const counters = new HotCounters();
     const admission = new Admission(
       {
@@ -72,7 +76,7 @@ export class TransportServer {
     );
     const transports = clientTransports(
       {
-        shared: { ...lone.shared, owner: open },
+        shared: { ...shared, owner: open },
         emulated,
         admission,
         bus,
