@@ -91,6 +91,9 @@ export class WebSocketHandshake {
 /** Any will do: what it leads to is written nowhere. */
 const REPLAYED_KEY = 'AAAAAAAAAAAAAAAAAAAAAA==';
 
+/** Each costs more memory than it brings: where messages may be large, so many of them may be this small throughout. */
+const SMALL_FRAGMENT_BYTES = 64;
+
 function createServer(maxPayload: number, closeTimeout: number, compresses: boolean): WebSocketServer {
   // A variable, as the published types do not know `closeTimeout` yet.
   const options = {
@@ -99,6 +102,7 @@ function createServer(maxPayload: number, closeTimeout: number, compresses: bool
     clientTracking: false,
     perMessageDeflate: compresses && { serverNoContextTakeover: true, clientNoContextTakeover: true },
     maxPayload,
+    maxFragments: Math.max(16_384, Math.ceil(maxPayload / SMALL_FRAGMENT_BYTES)),
     autoPong: false,
     closeTimeout,
     // Only what the peer offered and we speak is echoed; a JSON client offers nothing and gets nothing (§2.1).

@@ -34,6 +34,12 @@ export class GatewaySocket extends WebSocket {
   delivered = 0;
   /** As ws was told. */
   maxMessageBytes = 0;
+
+  /** ws calls it, too, when the peer closes or breaks a rule: what was said before goes first. */
+  override close(code?: number, reason?: string | Buffer): void {
+    this.connection?.flush();
+    super.close(code, reason);
+  }
 }
 
 export interface InboundCounters {

@@ -138,6 +138,38 @@ t.test('frames that break the rules of WebSocket', async (t) => {
   }
 });
 
+t.test('commands before a broken or a closing frame are answered, though all came at once', async (t) => {
+  const server = await TransportServer.start(t);
+  const connect = clientFrame('{"id":1,"connect":{}}');
+  const closing = Buffer.from([0x03, 0xe8]);
+  for (const [name, last, code] of [
+    ['a broken frame', clientFrame('{}', { opcode: 3 }), 1002],
+    ['a closing frame', clientFrame(closing, { opcode: Opcode.close }), 1000],
+  ] as const) {
+    const raw = await RawSocket.upgraded(t, server.parts.port);
+    raw.write(Buffer.concat([connect, clientFrame('are you there?', { opcode: Opcode.ping }), last]));
+    t.match((await raw.frame())?.payload.toString(), '"connect"', name);
+    t.match(await raw.frame(), { opcode: Opcode.pong });
+    t.equal(await raw.closeCode(), code, name);
+    await raw.closed();
+  }
+});
+
+t.test('a large message may come in many small fragments', async (t) => {
+  const config = { websocket: { message_size_limit: 4_000_000 } };
+  const server = await TransportServer.start(t, { config });
+  const raw = await RawSocket.upgraded(t, server.parts.port);
+  const message = Buffer.from('{"id":1,"connect":{}}'.padEnd(40_000 * 64));
+  const fragments = Array.from({ length: 40_000 }, (_, n) =>
+    clientFrame(message.subarray(n * 64, n * 64 + 64), {
+      opcode: n === 0 ? Opcode.text : Opcode.continuation,
+      fin: n === 39_999,
+    }),
+  );
+  raw.write(Buffer.concat(fragments));
+  t.match((await raw.frame())?.payload.toString(), '"connect"');
+});
+
 t.test('a frame may be cut anywhere', async (t) => {
   const server = await TransportServer.start(t);
   const frame = clientFrame('{"id":1,"connect":{"data":"é"}}');
