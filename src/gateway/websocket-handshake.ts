@@ -117,7 +117,7 @@ const OUR_EXTENSION = `${EXTENSION}; server_no_context_takeover; client_no_conte
 
 /** What an offer may say (RFC 7692 §7.1); names are compared as they are. */
 const PARAMETER =
-  /^(?:(?:server|client)_no_context_takeover|client_max_window_bits(?:="?(?:[89]|1[0-5])"?)?)$/;
+  /^(?:(?:server|client)_no_context_takeover|client_max_window_bits(?:="?(?:[89]|1[0-5])"?)?|server_max_window_bits="?15"?)$/;
 
 /**
  * Offers that cannot be taken are left out, as if they had not been made: ws would refuse the client. So are those of a

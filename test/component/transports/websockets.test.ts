@@ -224,6 +224,8 @@ t.test('offers that cannot be taken are declined rather than refused', async (t)
   };
   for (const offer of [
     'permessage-deflate; server_max_window_bits=10',
+    'permessage-deflate; server_max_window_bits=14',
+    'permessage-deflate; server_max_window_bits',
     'x-webkit-deflate-frame',
     'PERMESSAGE-DEFLATE',
     'permessage-deflate; nonsense',
@@ -243,6 +245,11 @@ t.test('offers that cannot be taken are declined rather than refused', async (t)
     'permessage-deflate; client_max_window_bits="9" ;server_no_context_takeover',
   ])
     t.match(await ask(offer), /^HTTP\/1\.1 101 [^]*extensions: permessage-deflate/i);
+  t.match(
+    await ask('permessage-deflate; server_max_window_bits=15'),
+    /extensions: [^\r]*; server_max_window_bits=15/i,
+    'the window that is used anyway',
+  );
 });
 
 t.test('a small message that grows without end is cut off (1009)', async (t) => {
