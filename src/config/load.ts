@@ -3,10 +3,11 @@ import { resolve } from 'node:path';
 import { ConfigError } from '../util/errors.ts';
 import type { ConfigFile } from './config-file.ts';
 import { type ConfigIssue, describeIssues, InvalidConfigError } from './issues.ts';
-import { environmentName, listOptions, type Option, pathText } from './options.ts';
+import { Environment, type Given } from './environment.ts';
+import { listOptions, namedLists, type Option, pathText } from './options.ts';
 import { type Config, configSchema } from './schema.ts';
-import { nearest, nearestOption } from './suggest.ts';
-import { type Path, setIn } from './tree.ts';
+import { nearestOption } from './suggest.ts';
+import { isTree, type Path, setIn, valueAt } from './tree.ts';
 
 /** An option given as text on the command line. */
 export interface Override {
@@ -23,9 +24,6 @@ export interface ConfigSources {
   readonly overrides?: readonly Override[] | undefined;
 }
 
-/** Variables that begin like options and mean something else. */
-const RESERVED_VARIABLES: readonly string[] = ['HOLDFAST_CONFIG'];
-
 /** Throws ConfigError, with every fault at once. */
 export async function loadConfig(sources: ConfigSources): Promise<Config> {
   const name = sources.file ?? sources.environment['HOLDFAST_CONFIG'];
@@ -39,18 +37,22 @@ export function resolveConfig(sources: Omit<ConfigSources, 'file'>, file: Config
   const issues: ConfigIssue[] = [];
   const tree = structuredClone({ ...file?.tree });
   const origins = new Map<string, string>();
-  for (const given of [
-    ...fromEnvironment(sources.environment, options, issues),
-    ...fromOverrides(sources.overrides ?? [], options, issues),
-  ]) {
+  const take = ({ option, entry, keys, text, origin }: Given): void => {
+    const path = pathText([...entry, ...keys]);
     try {
-      setIn(tree, given.option.path, coerce(given.option, given.text));
-      origins.set(pathText(given.option.path), given.origin);
+      const holder = valueAt(tree, entry);
+      if (isTree(holder)) setIn(holder, keys, coerce(option, text, options));
+      origins.set(path, origin);
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      issues.push({ option: pathText(given.option.path), where: given.origin, message: error.message });
+      issues.push({ option: path, where: origin, message: error.message });
     }
-  }
+  };
+  const environment = new Environment(sources.environment, options);
+  environment.readOptions().forEach(take);
+  environment.readEntries(tree).forEach(take);
+  issues.push(...environment.strays(tree));
+  fromOverrides(sources.overrides ?? [], options, issues).forEach(take);
   const parsed = configSchema.safeParse(tree);
   const locate = (path: Path): string => {
     for (let length = path.length; length > 0; length -= 1) {
@@ -67,41 +69,6 @@ export function resolveConfig(sources: Omit<ConfigSources, 'file'>, file: Config
   return { ...config, app: { ...config.app, module } };
 }
 
-interface Given {
-  readonly option: Option;
-  readonly text: string;
-  readonly origin: string;
-}
-
-function fromEnvironment(
-  environment: ConfigSources['environment'],
-  options: readonly Option[],
-  issues: ConfigIssue[],
-): Given[] {
-  const byName = new Map<string, Option>();
-  for (const option of options) {
-    const name = environmentName(option);
-    if (name !== undefined) byName.set(name, option);
-  }
-  const given: Given[] = [];
-  for (const [name, text] of Object.entries(environment)) {
-    if (!name.startsWith('HOLDFAST_') || text === undefined || RESERVED_VARIABLES.includes(name)) continue;
-    const option = byName.get(name);
-    if (option !== undefined) {
-      given.push({ option, text, origin: name });
-      continue;
-    }
-    const meant = nearest(name, [...byName.keys(), ...RESERVED_VARIABLES]);
-    issues.push({
-      option: name,
-      where: 'environment',
-      message: 'is no option',
-      ...(meant === undefined ? {} : { suggestion: meant }),
-    });
-  }
-  return given;
-}
-
 function fromOverrides(
   overrides: readonly Override[],
   options: readonly Option[],
@@ -110,7 +77,7 @@ function fromOverrides(
   const settable = options.filter((option) => !option.path.includes('[]'));
   return overrides.flatMap(({ option: name, value, flag }) => {
     const option = settable.find((candidate) => pathText(candidate.path) === name);
-    if (option !== undefined) return [{ option, text: value, origin: flag }];
+    if (option !== undefined) return [{ option, entry: [], keys: option.path, text: value, origin: flag }];
     const meant = nearestOption(
       name.split('.'),
       settable.map((candidate) => candidate.path),
@@ -126,7 +93,7 @@ function fromOverrides(
 }
 
 /** What is not recognised stays a text, so that the schema says what was expected. */
-function coerce(option: Option, text: string): unknown {
+function coerce(option: Option, text: string, options: readonly Option[]): unknown {
   switch (option.kind) {
     case 'flag':
       if (text === 'true' || text === '1') return true;
@@ -134,10 +101,10 @@ function coerce(option: Option, text: string): unknown {
     case 'integer':
       return /^-?\d+$/.test(text) ? Number(text) : text;
     case 'texts':
-      return text.trimStart().startsWith('[')
-        ? parseJson(text)
-        : text.split(/[\s,]+/).filter((item) => item !== '');
+      return text.trimStart().startsWith('[') ? parseJson(text) : itemsOf(text);
     case 'list':
+      if (/^\s*[[{]/.test(text) || !namedLists(options).includes(option)) return parseJson(text);
+      return itemsOf(text).map((name) => ({ name }));
     case 'map':
       return parseJson(text);
     case 'port':
@@ -146,6 +113,10 @@ function coerce(option: Option, text: string): unknown {
     case 'choice':
       return text;
   }
+}
+
+function itemsOf(text: string): string[] {
+  return text.split(/[\s,]+/).filter((item) => item !== '');
 }
 
 function parseJson(text: string): unknown {

@@ -63,9 +63,36 @@ export function pathText(path: readonly (string | number)[]): string {
   }, '');
 }
 
-/** Options inside lists have none: the list as a whole is given as JSON. */
+/** Undefined for options inside lists, see entryVariable. */
 export function environmentName(option: Pick<Option, 'path'>): string | undefined {
-  return option.path.includes('[]') ? undefined : `HOLDFAST_${option.path.join('_').toUpperCase()}`;
+  return option.path.includes('[]') ? undefined : variableOf(option.path);
+}
+
+/** The same for an option of a list's entry, which begins with the name of its list and of its entry. */
+export function entryVariable(option: Option, list: Option, name: string): string {
+  const keys = option.path.slice(list.path.length + 1);
+  return variableOf([...list.path, name.replaceAll(/[.-]/g, '_'), ...keys]);
+}
+
+/** Lists whose entries have names, by which the environment may speak of them. */
+export function namedLists(options: readonly Option[]): readonly Option[] {
+  const texts = new Set(options.map(({ path }) => pathText(path)));
+  return options.filter(({ kind, path }) => kind === 'list' && texts.has(`${pathText(path)}[].name`));
+}
+
+/** What an entry of the list may say, but for its name and what is in lists of its own. */
+export function entryOptions(options: readonly Option[], list: Option): readonly Option[] {
+  const within = pathText([...list.path, '[]']);
+  return options.filter(
+    ({ path }) =>
+      pathText(path).startsWith(`${within}.`) &&
+      path.lastIndexOf('[]') === list.path.length &&
+      pathText(path) !== `${within}.name`,
+  );
+}
+
+function variableOf(path: readonly string[]): string {
+  return `HOLDFAST_${path.join('_').toUpperCase()}`;
 }
 
 function collect(

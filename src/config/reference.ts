@@ -2,8 +2,11 @@
 import { stringify } from 'yaml';
 import {
   configJsonSchema,
+  entryOptions,
+  entryVariable,
   environmentName,
   listOptions,
+  namedLists,
   type Option,
   type OptionGroup,
   pathText,
@@ -14,7 +17,8 @@ import { setIn, type Tree } from './tree.ts';
 export function referencePage(): string {
   const { options, groups } = listOptions();
   const sections = sectionsOf(options, groups);
-  return [PREAMBLE, ...sections.map(sectionText)].join('\n');
+  const variables = variablesOf(options);
+  return [PREAMBLE, ...sections.map((section) => sectionText(section, variables))].join('\n');
 }
 
 /** docs/configuration.schema.json */
@@ -70,9 +74,16 @@ Written by \`npm run docs\` from the schema in \`src/config\`; changes made here
 
 Options come from a JSON or YAML file (\`holdfast serve --config FILE\`, or the variable \`HOLDFAST_CONFIG\`), then from the
 environment, then from flags (\`--set client.channel_limit=64\`); the last one wins. Lists in the environment are separated by
-commas or written as JSON; maps and lists of groups are JSON. Durations are written \`1m30s\`, \`25s\`, \`1000ms\` or \`720h\`;
-sizes are bytes. Unknown names are errors. \`holdfast check FILE\` validates a file, \`holdfast defaults\` prints one with every
-option, and \`docs/configuration.schema.json\` lets editors complete names:
+commas or spaces or written as JSON; maps are JSON. A list of groups is JSON, or the names of its entries, each of which then
+has variables of its own (with its name in upper case, dots and dashes as \`_\`), as those of a file have, too:
+
+\`\`\`sh
+HOLDFAST_CHANNEL_NAMESPACES="chat news" HOLDFAST_CHANNEL_NAMESPACES_CHAT_PRESENCE=true
+\`\`\`
+
+Durations are written \`1m30s\`, \`25s\`, \`1000ms\` or \`720h\`; sizes are bytes. Unknown names are errors. \`holdfast check FILE\`
+validates a file, \`holdfast defaults\` prints one with every option, and \`docs/configuration.schema.json\` lets editors complete
+names:
 
 \`\`\`yaml
 # yaml-language-server: $schema=docs/configuration.schema.json
@@ -100,15 +111,30 @@ function sectionsOf(options: readonly Option[], groups: readonly OptionGroup[]):
   return [...all.filter(({ path }) => path.length === 0), ...all.filter(({ path }) => path.length > 0)];
 }
 
-function sectionText({ path, about, options }: Section): string {
+/** How the environment names each option that it can name. */
+function variablesOf(options: readonly Option[]): ReadonlyMap<Option, string> {
+  const variables = new Map<Option, string>();
+  for (const option of options) {
+    const variable = environmentName(option);
+    if (variable !== undefined) variables.set(option, variable);
+  }
+  for (const list of namedLists(options)) {
+    for (const option of entryOptions(options, list)) {
+      variables.set(option, entryVariable(option, list, '<NAME>'));
+    }
+  }
+  return variables;
+}
+
+function sectionText({ path, about, options }: Section, variables: ReadonlyMap<Option, string>): string {
   const title = path.length === 0 ? 'Top level' : `\`${pathText(path)}\``;
-  const hasNames = options.some((option) => environmentName(option) !== undefined);
+  const hasNames = options.some((option) => variables.has(option));
   const head = hasNames
     ? ['| option | type | default | environment | meaning |', '| --- | --- | --- | --- | --- |']
     : ['| option | type | default | meaning |', '| --- | --- | --- | --- |'];
   const rows = options.map((option) => {
     const cells = [`\`${option.path.at(-1) ?? ''}\``, typeText(option), initialText(option)];
-    if (hasNames) cells.push(`\`${environmentName(option) ?? ''}\``);
+    if (hasNames) cells.push(variables.has(option) ? `\`${variables.get(option)}\`` : '');
     return `| ${[...cells, option.about.replaceAll('|', '\\|')].join(' | ')} |`;
   });
   return ['', `## ${title}`, '', ...(about === '' ? [] : [about, '']), ...head, ...rows].join('\n');

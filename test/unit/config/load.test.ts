@@ -94,6 +94,63 @@ t.test('variables are texts, and become what the option is', async (t) => {
   });
 });
 
+t.test('the entries of a list may be named, and told apart by their names', async (t) => {
+  const yaml = 'channel: { namespaces: [{ name: chat, history_size: 5 }, { name: public.news }] }';
+  const proxies = {
+    HOLDFAST_PROXIES: 'backend',
+    HOLDFAST_PROXIES_BACKEND_ENDPOINT: 'http://a.example',
+    HOLDFAST_PROXIES_BACKEND_HTTP_STATIC_HEADERS: '{"X-A":"1"}',
+  };
+  const ofFile = resolveConfig(
+    {
+      environment: {
+        ...proxies,
+        HOLDFAST_CHANNEL_NAMESPACES_CHAT_PRESENCE: 'true',
+        HOLDFAST_CHANNEL_NAMESPACES_CHAT_HISTORY_TTL: '5m',
+        HOLDFAST_CHANNEL_NAMESPACES_PUBLIC_NEWS_PRESENCE: '1',
+      },
+    },
+    parseConfigFile(yaml, 'x.yaml'),
+  );
+  t.match(ofFile, {
+    channel: {
+      namespaces: [
+        { name: 'chat', history_size: 5, history_ttl: 300_000, presence: true },
+        { name: 'public.news', history_size: 0, presence: true },
+      ],
+    },
+    proxies: [{ name: 'backend', endpoint: 'http://a.example', http: { static_headers: { 'X-A': '1' } } }],
+  });
+
+  const named = { HOLDFAST_CHANNEL_NAMESPACES: 'news chat' };
+  const ofNames = resolveConfig(
+    {
+      environment: { ...named, HOLDFAST_CHANNEL_NAMESPACES_CHAT_PRESENCE: '1', HOLDFAST_RPC_NAMESPACES: '' },
+      overrides: [{ option: 'rpc.namespaces', value: 'tools', flag: '--set' }],
+    },
+    parseConfigFile(yaml, 'x.yaml'),
+  );
+  t.match(ofNames.channel.namespaces, [{ name: 'news' }, { name: 'chat', presence: true }]);
+  t.equal(ofNames.channel.namespaces[1]?.history_size, 0, 'those of the file are not there any more');
+  t.match(ofNames.rpc.namespaces, [{ name: 'tools' }]);
+
+  t.same(
+    errorText('', 'x.yaml', {
+      environment: {
+        ...named,
+        HOLDFAST_CHANNEL_NAMESPACES_CHAT_PRESENC: '1',
+        HOLDFAST_CHANNEL_NAMESPACES_CHAT_HISTORY_SIZE: 'many',
+        HOLDFAST_RPC_NAMESPACES_TOOLS_PROXY_NAME: 'backend',
+      },
+    }),
+    [
+      'environment: HOLDFAST_CHANNEL_NAMESPACES_CHAT_PRESENC: is no option of an entry; channel.namespaces has news, chat (did you mean HOLDFAST_CHANNEL_NAMESPACES_CHAT_PRESENCE?)',
+      'environment: HOLDFAST_RPC_NAMESPACES_TOOLS_PROXY_NAME: is no option of an entry; rpc.namespaces has none',
+      'HOLDFAST_CHANNEL_NAMESPACES_CHAT_HISTORY_SIZE: channel.namespaces[1].history_size = "many": expected a whole number',
+    ],
+  );
+});
+
 t.test('every fault is told, with its place and the name that was meant', async (t) => {
   const yaml = `client:
   ping_interval: 25
@@ -157,11 +214,11 @@ t.test('variables and flags are named as the place of a fault', async (t) => {
     ],
   });
   t.same(lines, [
+    'HOLDFAST_CHANNEL_NAMESPACES: channel.namespaces: expected JSON',
     'environment: HOLDFAST_CLIENT_INSECUR: is no option (did you mean HOLDFAST_CLIENT_INSECURE?)',
     'environment: HOLDFAST_ZZZZZZZZZZZZZZZZ: is no option',
     '--set: client.pingg_interval: is no option (did you mean client.ping_interval?)',
     '--set: channel.namespaces[].name: is no option (did you mean channel.namespaces?)',
-    'HOLDFAST_CHANNEL_NAMESPACES: channel.namespaces: expected JSON',
     '--port: http_server.port = "http": expected a port from 0 to 65535',
     'HOLDFAST_CLIENT_CHANNEL_LIMIT: client.channel_limit = "many": expected a whole number',
   ]);
